@@ -1,9 +1,10 @@
 -- The batch layer's tables.
 
 -- One row for each symbol and hour that has ticks in the archive. Column names are public.
--- Averages and vwap are PostgreSQL's own numeric quotients of exact sums without zeros at their ends, so both layers and
--- any aggregate of the ticks agree to the last digit. vwap is null where the hour's volume is zero. Where one of its ticks has no volume, volume, avg_volume
--- and vwap are null: a sum of the others would pass for one of all.
+-- Averages and vwap are PostgreSQL's own numeric quotients of exact sums without zeros at their
+-- ends, so both layers and any aggregate of the ticks agree to the last digit. vwap is null where
+-- the hour's volume is zero. Where one of its ticks has no volume, volume, avg_volume and vwap are
+-- null: a sum of the others would pass for one of all.
 create table hourly_stock_summary
 (
     symbol      text        not null collate "C",
@@ -39,7 +40,8 @@ create table batch_runs
     hours_failed   integer     not null default 0,
     objects_read   bigint      not null default 0,
     bytes_read     bigint      not null default 0,
-    -- of the computed ones: those read from the lake, and its objects that were read for them; the two above are of raw ones
+    -- of the computed ones: those read from the lake, and its objects that were read for them; the
+    -- two above are of raw ones
     hours_from_lake   integer  not null default 0,
     lake_objects_read bigint   not null default 0,
     ticks          bigint      not null default 0,
@@ -48,8 +50,8 @@ create table batch_runs
     -- records of which several lines tell different things
     conflicts      bigint      not null default 0,
     error          text,
-    -- The window was that of --lookback, or one that holds it. Another run, as for a single hour, says nothing of how far
-    -- the hours are.
+    -- The window was that of --lookback, or one that holds it. Another run, as for a single hour,
+    -- says nothing of how far the hours are.
     looks_back     boolean     not null default true,
     -- From which hour to before which one it was to look at every folder.
     first_hour     timestamptz,
@@ -62,8 +64,9 @@ create table batch_runs
 
 create index batch_runs_started_at_idx on batch_runs (started_at);
 
--- What the archive holds, as far as it has been read. An object's ticks may belong to other hours than its folder's
--- (late ticks, partitioning by record time), so the hours it touches are known only from reading it.
+-- What the archive holds, as far as it has been read. An object's ticks may belong to other hours
+-- than its folder's (late ticks, partitioning by record time), so the hours it touches are known
+-- only from reading it.
 create table archive_objects
 (
     key            text        not null collate "C",
@@ -75,12 +78,14 @@ create table archive_objects
     lines          bigint      not null,
     rejected_lines bigint      not null,
     indexed_at     timestamptz not null default now(),
-    -- how it was read: the version of this program's sums, and the flags about messages; under others it is read again
+    -- how it was read: the version of this program's sums, and the flags about messages; under
+    -- others it is read again
     decode_rules   text        not null default '',
-    -- Some of its ticks carry no offset: if it comes twice, nothing else shows that they are the same.
+    -- Some of its ticks carry no offset: if it comes twice, nothing else shows that they are the
+    -- same.
     lacks_offsets  boolean     not null default false,
-    -- No longer in the archive. A row is kept then of objects without offsets, and of those of which sums have an
-    -- earlier version: should it come back, its ticks are not counted again.
+    -- No longer in the archive. A row is kept then of objects without offsets, and of those of
+    -- which sums have an earlier version: should it come back, its ticks are not counted again.
     gone           boolean     not null default false,
     constraint archive_objects_pkey primary key (key)
 );
@@ -96,24 +101,24 @@ create table archive_object_hours
     -- The times of the first and of the last of them.
     first_at    timestamptz not null,
     last_at     timestamptz not null,
-    -- A hash of its bars and offsets: an object with the same hash changes no sums, whatever its etag, name or
-    -- compression.
+    -- A hash of its bars and offsets: an object with the same hash changes no sums, whatever its
+    -- etag, name or compression.
     content_hash bigint     not null,
     -- a hash of its offsets (with the elements) alone
     offsets_hash bigint     not null,
-    -- Its offsets, as long as no sums have it and they take few bytes: should it be deleted before, they are looked for
-    -- in others.
+    -- Its offsets, as long as no sums have it and they take few bytes: should it be deleted before,
+    -- they are looked for in others.
     offsets     bytea,
-    -- Both hashes of the version in the hour's sums; null: none is. By them an object is recognized that was replaced
-    -- and put back, or that has only grown.
+    -- Both hashes of the version in the hour's sums; null: none is. By them an object is recognized
+    -- that was replaced and put back, or that has only grown.
     summed_content_hash bigint,
     summed_offsets_hash bigint,
     -- how many ticks of the hour that version holds
     summed_ticks bigint,
     -- how many of them carry no offset
     summed_without_offsets bigint,
-    -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read again for its sake, and
-    -- goes on without it once it has expired.
+    -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read
+    -- again for its sake, and goes on without it once it has expired.
     merged      boolean     not null default false,
     constraint archive_object_hours_pkey primary key (hour, key),
     constraint archive_object_hours_key_fkey foreign key (key) references archive_objects
@@ -139,7 +144,8 @@ create table broken_objects
     constraint broken_objects_kind_check check (kind in ('damaged', 'refused', 'unavailable', 'frozen'))
 );
 
--- Hours that such an object may touch. They are held back: never written from the other objects alone.
+-- Hours that such an object may touch. They are held back: never written from the other objects
+-- alone.
 create table blocked_hours
 (
     hour timestamptz not null,
@@ -150,23 +156,26 @@ create table blocked_hours
 
 create index blocked_hours_key_idx on blocked_hours (key);
 
--- Hours whose objects have changed since they were computed: what a run has to do, and what one that was killed has left.
--- A row is written in the transaction that changes the index, and deleted in the one that writes the hour.
+-- Hours whose objects have changed since they were computed: what a run has to do, and what one
+-- that was killed has left. A row is written in the transaction that changes the index, and deleted
+-- in the one that writes the hour.
 create table stale_hours
 (
     hour     timestamptz not null,
-    -- An object in a folder of the run's own window touches it. Where only a neighbouring folder, read because of
-    -- --slack, does, a run computes it if it has been computed before; or else each run would drag in one more hour.
+    -- An object in a folder of the run's own window touches it. Where only a neighbouring folder,
+    -- read because of --slack, does, a run computes it if it has been computed before; or else each
+    -- run would drag in one more hour.
     wanted   boolean     not null,
-    -- An object that is in its sums was replaced. They cannot be taken apart, so the hour is read again from all objects.
+    -- An object that is in its sums was replaced. They cannot be taken apart, so the hour is read
+    -- again from all objects.
     replaced boolean     not null,
-    -- An object that is in its sums was read again by other rules of messages: all of its objects are, too. Unlike a
-    -- replaced object this explains no loss of records.
+    -- An object that is in its sums was read again by other rules of messages: all of its objects
+    -- are, too. Unlike a replaced object this explains no loss of records.
     reread   boolean     not null default false,
     constraint stale_hours_pkey primary key (hour)
 );
 
--- Lines of the archive that are no valid tick. At most the first 1,000 of an object are kept;
+-- Lines of the archive that are no valid tick. At most the first 1,000 of an object are kept, while
 -- archive_objects.rejected_lines counts all.
 create table rejected_lines
 (
@@ -202,28 +211,31 @@ create table batch_hours
     duplicates  bigint      not null,
     run_id      bigint      not null,
     computed_at timestamptz not null default now(),
-    -- Earlier than computed_at where the hour was restated: computed again because its objects had changed.
+    -- Earlier than computed_at where the hour was restated: computed again because its objects had
+    -- changed.
     first_computed_at timestamptz not null default now(),
     -- the bucket in which its objects were found last
     location    text        not null default '',
     -- Objects in its sums that are no longer in the archive.
     gone_objects integer    not null default 0,
-    -- Records that it has lost because an object was replaced, or --allow-shrink said so, and that have not come again,
-    -- less as many as have come since without offsets.
+    -- Records that it has lost because an object was replaced, or --allow-shrink said so, and that
+    -- have not come again, less as many as have come since without offsets.
     withdrawn   bigint      not null default 0,
     -- Records of which several objects tell different things. The first object by key counts.
     conflicts   bigint      not null default 0,
     -- The run's, which may have left single objects to `local`.
     engine      text        not null default '',
-    -- When its ticks near its begin, and near its end, were others last: the hours beside it are judged by those, too.
+    -- When its ticks near its begin, and near its end, were others last: the hours beside it are
+    -- judged by those, too.
     start_changed_at timestamptz not null default now(),
     end_changed_at timestamptz not null default now(),
     constraint batch_hours_pkey primary key (hour),
     constraint batch_hours_run_id_fkey foreign key (run_id) references batch_runs
 );
 
--- Objects that are gone though they were younger than a run looks back (--lookback): deleted, and not expired. The hours
--- keep their ticks, which the archive lacks. A row goes when its object is back, or its hour was computed without it.
+-- Objects that are gone though they were younger than a run looks back (--lookback): deleted, and
+-- not expired. The hours keep their ticks, which the archive lacks. A row goes when its object is
+-- back, or its hour was computed without it.
 create table deleted_objects
 (
     hour        timestamptz not null,
@@ -236,8 +248,9 @@ create table deleted_objects
 
 create index deleted_objects_key_idx on deleted_objects (key);
 
--- What a computed hour's numbers were summed up from, in a form that goes on being merged: a late object costs what it
--- holds, and one that has expired does not take its ticks along. batch-layer alone reads it (src/state.rs).
+-- What a computed hour's numbers were summed up from, in a form that goes on being merged: a late
+-- object costs what it holds, and one that has expired does not take its ticks along. batch-layer
+-- alone reads it (src/state.rs).
 create table hour_sums
 (
     hour    timestamptz not null,
@@ -269,8 +282,8 @@ create table judged_hours
     constraint judged_hours_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );
 
--- Symbols with hours that have changed since the bars' detector has looked at them, from the first to the last of these.
--- Marked in the transaction that writes the hour.
+-- Symbols with hours that have changed since the bars' detector has looked at them, from the first
+-- to the last of these. Marked in the transaction that writes the hour.
 create table stale_bars
 (
     symbol     text        not null collate "C",
@@ -290,7 +303,8 @@ create table bar_detector_version
     constraint bar_detector_version_is_the_only_row_check check (is_the_only_row)
 );
 
--- Bars that have confirmed bad prints, without those. The bars of `minute_bars` and `hourly_stock_summary` keep them.
+-- Bars that have confirmed bad prints, without those. The bars of `minute_bars` and
+-- `hourly_stock_summary` keep them.
 create table clean_minutes
 (
     symbol    text        not null collate "C",
@@ -335,7 +349,8 @@ create table clean_hours
 
 create index clean_hours_of_hour_idx on clean_hours (of_hour);
 
--- Which offsets of each partition an hour's sums lie among: only hours whose spans touch can have the same records.
+-- Which offsets of each partition an hour's sums lie among: only hours whose spans touch can have
+-- the same records.
 create table hour_spans
 (
     hour         timestamptz not null,
@@ -343,9 +358,11 @@ create table hour_spans
     partition    integer     not null,
     first_offset bigint      not null,
     last_offset  bigint      not null,
-    -- those of messages whose records are in the sums or were; batch-layer alone reads it (src/state.rs)
+    -- those of messages whose records are in the sums or were; batch-layer alone reads it
+    -- (src/state.rs)
     offsets      bytea       not null,
-    -- Whether a run has looked since which offsets are missing among them, and between them and their neighbours.
+    -- Whether a run has looked since which offsets are missing among them, and between them and
+    -- their neighbours.
     gaps_checked  boolean     not null default false,
     constraint hour_spans_pkey primary key (hour, topic, partition),
     constraint hour_spans_hour_fkey foreign key (hour) references batch_hours on delete cascade
@@ -358,8 +375,8 @@ create index hour_spans_offsets_idx on hour_spans (topic, partition, last_offset
 create index hour_spans_first_idx on hour_spans (topic, partition, first_offset);
 create index hour_spans_gaps_unchecked_idx on hour_spans (topic, partition, first_offset) where not gaps_checked;
 
--- Offsets between archived ones that the archive does not show, and of which nothing tells that they were no ticks. A row may
--- stand for several stretches that lie between the same hours.
+-- Offsets between archived ones that the archive does not show, and of which nothing tells that
+-- they were no ticks. A row may stand for several stretches that lie between the same hours.
 create table missing_offsets
 (
     topic        text        not null collate "C",
@@ -377,12 +394,14 @@ create table missing_offsets
     first_folder timestamptz not null,
     last_folder  timestamptz not null,
     found_at     timestamptz not null default now(),
-    -- A person says so: they were no ticks, or are lost for good. Then no hour is incomplete for them.
+    -- A person says so: they were no ticks, or are lost for good. Then no hour is incomplete for
+    -- them.
     is_accepted  boolean     not null default false,
     constraint missing_offsets_pkey primary key (topic, partition, first_offset)
 );
 
--- Of which hours realtime_stock was compared with the sums by source and partition, offset by offset, and as of when.
+-- Of which hours realtime_stock was compared with the sums by source and partition, offset by
+-- offset, and as of when.
 create table compared_hours
 (
     hour        timestamptz not null,
@@ -396,8 +415,8 @@ create table compared_hours
     constraint compared_hours_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );
 
--- Records that the sums of two hours have, because objects tell different times of them: either hour counts them. Of two
--- hours there are two rows.
+-- Records that the sums of two hours have, because objects tell different times of them: either
+-- hour counts them. Of two hours there are two rows.
 create table shared_records
 (
     hour       timestamptz not null,
@@ -415,8 +434,8 @@ create table shared_records
 
 create index shared_records_other_hour_idx on shared_records (other_hour);
 
--- The run that is at work, or those that share a window. A row and not an advisory lock: it holds through poolers, and a run
--- whose host has died loses it as soon as its heartbeat is old.
+-- The run that is at work, or those that share a window. A row and not an advisory lock: it holds
+-- through poolers, and a run whose host has died loses it as soon as its heartbeat is old.
 create table batch_lock
 (
     token        uuid        not null,
@@ -425,30 +444,32 @@ create table batch_lock
     shares       text,
     taken_at     timestamptz not null default now(),
     heartbeat_at timestamptz not null default now(),
-    -- The advisory lock of the session in which its heart beats, while it shares: without that it is dead. Null: only its
-    -- silence tells.
+    -- The advisory lock of the session in which its heart beats, while it shares: without that it
+    -- is dead. Null: only its silence tells.
     session      integer,
     constraint batch_lock_pkey primary key (token)
 );
 
--- Which of the runs that share a window is at work on which hours of it. The last row is the run that closes: it looks at the
--- whole window once more. Rows go with the last of the runs.
+-- Which of the runs that share a window is at work on which hours of it. The last row is the run
+-- that closes: it looks at the whole window once more. Rows go with the last of the runs.
 create table batch_stretches
 (
     first_hour timestamptz not null,
-    -- of whom is at work on it or has been; where batch_lock does not have it any more, the hours are free unless done
+    -- of whom is at work on it or has been; where batch_lock does not have it any more, the hours
+    -- are free unless done
     token      uuid        not null,
     is_done    boolean     not null default false,
     constraint batch_stretches_pkey primary key (first_hour)
 );
 
--- Whether the archive shows an hour completely, as far as the last run could tell. An hour of which nobody has any tick has
--- no row; nor has one that is not over.
+-- Whether the archive shows an hour completely, as far as the last run could tell. An hour of which
+-- nobody has any tick has no row; nor has one that is not over.
 create table archive_hours
 (
     hour        timestamptz not null,
     status      text        not null,
-    -- why it is incomplete; of a complete one: why nobody can tell (the speed layer knows nothing of it)
+    -- why it is incomplete; of a complete one: why nobody can tell (the speed layer knows nothing
+    -- of it)
     reason      text,
     -- when that was found; null: no such ticks
     speed_ticks bigint,
@@ -467,7 +488,8 @@ create table archive_hours
 
 create index archive_hours_incomplete_idx on archive_hours (hour) where status = 'incomplete';
 
--- How far the archive goes, by topic and partition, as far as any run has read it. Written with the index.
+-- How far the archive goes, by topic and partition, as far as any run has read it. Written with the
+-- index.
 create table archive_high_offsets
 (
     -- empty where the names of objects tell none
@@ -502,7 +524,8 @@ create table lake_objects
     -- the topic
     source      text        not null collate "C",
     hour        timestamptz not null,
-    -- batch_hours.computed_at of the hour as it was written: an hour is computed again whenever its objects have changed
+    -- batch_hours.computed_at of the hour as it was written: an hour is computed again whenever its
+    -- objects have changed
     computed_at timestamptz not null,
     -- null until it is verified
     etag        text,
@@ -512,7 +535,8 @@ create table lake_objects
     checksum    bigint      not null,
     -- of its bytes, as they were compared
     digest      bigint      not null,
-    -- written: about to be shown to readers; verified: read back and compared, and shown; superseded: about to be deleted
+    -- written: about to be shown to readers; verified: read back and compared, and
+    -- shown; superseded: about to be deleted
     state       text        not null,
     run_id      bigint      not null,
     written_at  timestamptz not null default now(),
@@ -524,8 +548,8 @@ create table lake_objects
 
 create index lake_objects_hour_idx on lake_objects (hour);
 
--- Which raw objects the lake has an hour's ticks of, as they were when it was written: while they are the same, the hour may be
--- read from the lake in their place.
+-- Which raw objects the lake has an hour's ticks of, as they were when it was written: while they
+-- are the same, the hour may be read from the lake in their place.
 create table lake_sources
 (
     hour   timestamptz not null,
@@ -538,8 +562,9 @@ create table lake_sources
     constraint lake_sources_pkey primary key (hour, prefix, key)
 );
 
--- Raw objects that batch-layer compact --delete-covered has deleted, because the lake has each of their ticks. A row goes when
--- its object is there again and was read, or others have all of its ticks.
+-- Raw objects that batch-layer compact --delete-covered has deleted, because the lake has each of
+-- their ticks. A row goes when its object is there again and was read, or others have all of its
+-- ticks.
 create table covered_objects
 (
     key        text          not null collate "C",

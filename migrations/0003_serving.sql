@@ -1,8 +1,8 @@
--- What people and dashboards read. Queries filter by symbol and time; each view is written so that PostgreSQL pushes
--- those filters down to the indexes.
+-- What people and dashboards read. Queries filter by symbol and time; each view is written so that
+-- PostgreSQL pushes those filters down to the indexes.
 
--- A change in per cent. Null where it is measured against a price of zero or below (--allow-nonpositive-prices), of which
--- there are no hundredths.
+-- A change in per cent. Null where it is measured against a price of zero or below
+-- (--allow-nonpositive-prices), of which there are no hundredths.
 create function percent(change numeric, base numeric) returns numeric
     language sql immutable
 as
@@ -28,9 +28,10 @@ create view hour_completeness as
 select hour, status, reason, speed_ticks, batch_ticks, since, example
 from archive_hours;
 
--- Which side a symbol's hour is taken from. Of an hour that the archive shows completely: the batch layer, so that
--- corrections and withdrawals show. Of another: the side that has seen more ticks, and the batch layer at a tie, so that a
--- late tick, a missed run or purged real-time data never hides the better number. Null ticks: the side has no such hour.
+-- Which side a symbol's hour is taken from. Of an hour that the archive shows completely: the batch
+-- layer, so that corrections and withdrawals show. Of another: the side that has seen more ticks,
+-- and the batch layer at a tie, so that a late tick, a missed run or purged real-time data never
+-- hides the better number. Null ticks: the side has no such hour.
 create function speed_wins(speed_ticks bigint, batch_ticks bigint, is_complete boolean) returns boolean
     language sql immutable
 as
@@ -38,8 +39,9 @@ $$
 select not is_complete and coalesce(speed_ticks > batch_ticks, batch_ticks is null)
 $$;
 
--- Two arms rather than a full join, into which PostgreSQL would push no filter but `symbol = 'X'`. How many digits a
--- quotient has depends on the zeros at the ends of its operands: without them both sides have the same.
+-- Two arms rather than a full join, into which PostgreSQL would push no filter but `symbol = 'X'`.
+-- How many digits a quotient has depends on the zeros at the ends of its operands: without them
+-- both sides have the same.
 create view hourly_stock as
 select b.symbol,
        b.hour,
@@ -88,8 +90,8 @@ union all
 select symbol, hour, open, high, low, close, volume, ticks, 'speed'
 from hour_bars;
 
--- Whether a bar without its bad prints counts: where the raw one has seen more ticks since, it waits for the next run of
--- batch-layer. Null clean ticks: there are no bad prints.
+-- Whether a bar without its bad prints counts: where the raw one has seen more ticks since, it
+-- waits for the next run of batch-layer. Null clean ticks: there are no bad prints.
 create function is_clean(raw_ticks bigint, clean_ticks bigint, left_out bigint) returns boolean
     language sql immutable
 as
@@ -97,8 +99,8 @@ $$
 select coalesce(clean_ticks + left_out >= raw_ticks, false)
 $$;
 
--- The same bars without the bad prints that batch-layer has confirmed (docs/anomalies.md), of which left_out says how many
--- there were. A bar that has nothing else is not there.
+-- The same bars without the bad prints that batch-layer has confirmed (docs/anomalies.md), of which
+-- left_out says how many there were. A bar that has nothing else is not there.
 create view clean_minute_stock as
 select m.symbol,
        m.minute,
@@ -138,8 +140,9 @@ from hourly_stock h
          cross join lateral (select is_clean(h.ticks, c.ticks, c.left_out)) as choice
 where not is_clean or c.ticks > 0;
 
--- The bars of which clean_hourly_stock leaves something out, raw and clean; no clean numbers where nothing else is
--- left. Begun with the few that hold bad prints: each looks up its raw hour by key, which `offset 0` keeps so.
+-- The bars of which clean_hourly_stock leaves something out, raw and clean; no clean numbers where
+-- nothing else is left. Begun with the few that hold bad prints: each looks up its raw hour by key,
+-- which `offset 0` keeps so.
 create view hours_with_bad_prints as
 select c.hour,
        c.symbol,
@@ -160,7 +163,8 @@ from clean_hours c
 where is_clean(h.ticks, c.ticks, c.left_out)
   and c.left_out > 0;
 
--- Where the exchange is. One row; `update exchange set time_zone = 'Asia/Tokyo'` moves the days of every report.
+-- Where the exchange is. One row; `update exchange set time_zone = 'Asia/Tokyo'` moves the days of
+-- every report.
 create table exchange
 (
     is_the_only_row boolean not null default true,
@@ -177,10 +181,11 @@ create view exchange_settings as
 select time_zone
 from exchange;
 
--- A symbol's day at the exchange. An hour belongs to the day in which it begins there, which matters only where a zone
--- is not whole hours off UTC and trades at midnight. change_percent is from close to close, null on the first day;
--- volume_ratio is the volume over the mean of up to 20 trading days before (volume_mean_days of them have one). A day's
--- volume and vwap are null where a tick of it has no volume.
+-- A symbol's day at the exchange. An hour belongs to the day in which it begins there, which
+-- matters only where a zone is not whole hours off UTC and trades at midnight. change_percent is
+-- from close to close, null on the first day; volume_ratio is the volume over the mean of up to 20
+-- trading days before (volume_mean_days of them have one). A day's volume and vwap are null where a
+-- tick of it has no volume.
 -- clean_daily_stock_report is the same without confirmed bad prints.
 do
 $$
@@ -230,8 +235,9 @@ begin
 end
 $$;
 
--- The hours in which anything was traded, over and over. Both arms are plain tables, so that the newest one up to a
--- moment is one look into each index; of hourly_stock PostgreSQL would sort every row.
+-- The hours in which anything was traded, over and over. Both arms are plain tables, so that the
+-- newest one up to a moment is one look into each index; of hourly_stock PostgreSQL would sort
+-- every row.
 create view trading_hours as
 select hour
 from hour_bars
@@ -239,7 +245,8 @@ union all
 select hour
 from hourly_stock_summary;
 
--- The newest day with trades up to a moment: what a report shows by default, at night and on a weekend too.
+-- The newest day with trades up to a moment: what a report shows by default, at night and on a
+-- weekend too.
 create function newest_trading_day(until timestamptz)
     returns table (day date, day_start timestamptz, day_end timestamptz)
     language sql stable
@@ -253,8 +260,9 @@ from exchange_settings
          cross join lateral (select date_trunc('day', hour at time zone time_zone) as local_day) as here
 $$;
 
--- Those columns of hourly_stock, of all symbols, that a day's report needs. For spans of time the full join is the
--- quicker one: each table is read by its hours once, where the view asks the other table for every row.
+-- Those columns of hourly_stock, of all symbols, that a day's report needs. For spans of time the
+-- full join is the quicker one: each table is read by its hours once, where the view asks the other
+-- table for every row.
 create function market_hours(since timestamptz, until timestamptz)
     returns table (symbol text, hour timestamptz, open numeric, close numeric, volume numeric, ticks bigint)
     language sql stable
@@ -275,8 +283,8 @@ from (select * from hourly_stock_by_source where source = 'batch' and hour >= si
 where b.symbol is not null or not is_complete
 $$;
 
--- The newest minute with a trade up to a moment. The hour of the moment may have begun with none, hence the hour before
--- it with trades; where minutes are no longer kept, the hour has to do.
+-- The newest minute with a trade up to a moment. The hour of the moment may have begun with none,
+-- hence the hour before it with trades; where minutes are no longer kept, the hour has to do.
 create function newest_minute(until timestamptz)
     returns timestamptz
     language sql stable
@@ -295,8 +303,9 @@ from (select hour from trading_hours where hour <= until order by hour desc limi
                             limit 1) as before on true
 $$;
 
--- How far each symbol moved between two moments, and its volume: hours that lie in between are market_hours', and of
--- those that the moments cut, the minutes count. The volume is null where a tick has none.
+-- How far each symbol moved between two moments, and its volume: hours that lie in between are
+-- market_hours', and of those that the moments cut, the minutes count. The volume is null where a
+-- tick has none.
 create function market_moves(since timestamptz, until timestamptz)
     returns table (symbol text, first numeric, last numeric, volume numeric)
     language sql stable
@@ -319,7 +328,8 @@ with edges as (select date_trunc('hour', since + interval '1 hour' - interval '1
               select m.symbol, m.minute, m.open, m.close, m.volume
               from edges
                        cross join minute_stock m
-              -- last_whole in its own words, for which the index is asked: of a column that is joined it is not.
+              -- last_whole in its own words, for which the index is asked: of a column that is
+              -- joined it is not.
               where m.minute >= date_trunc('hour', until)
                 and m.minute >= first_whole
                 and m.minute <= until)
@@ -331,10 +341,11 @@ from bars
 group by bars.symbol
 $$;
 
--- The newest day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the
--- means. The days are materialized, because so each is read once. Nearly every symbol was traded on the market's day
--- before; only for the others its own last day is looked for. previous_close is null on a symbol's first day. Without
--- jit, which would take a hundred times as long as the query.
+-- The newest day of every symbol. Quicker than daily_stock_report, which has to read all of a
+-- symbol's days for the means. The days are materialized, because so each is read once. Nearly
+-- every symbol was traded on the market's day before; only for the others its own last day is
+-- looked for. previous_close is null on a symbol's first day. Without jit, which would take a
+-- hundred times as long as the query.
 create function newest_day_of_market(until timestamptz)
     returns table
             (
@@ -384,8 +395,8 @@ from today
                                               limit 1)) as previous_close) as reference
 $$;
 
--- Every symbol once. Hops from one to the next in the index, so 5,000 symbols take milliseconds however many bars
--- they have.
+-- Every symbol once. Hops from one to the next in the index, so 5,000 symbols take milliseconds
+-- however many bars they have.
 create view known_symbols as
 with recursive
     speed as ((select symbol from hour_bars order by symbol limit 1)
@@ -402,9 +413,9 @@ select symbol from speed where symbol is not null
 union
 select symbol from batch where symbol is not null;
 
--- The symbols of the newest day up to a moment, the most traded one first. Volumes decide where all are
--- known. Otherwise ticks do, of all symbols: by partial sums those would come last that have the most ticks, and with
--- them the most without a volume.
+-- The symbols of the newest day up to a moment, the most traded one first. Volumes decide where all
+-- are known. Otherwise ticks do, of all symbols: by partial sums those would come last that have
+-- the most ticks, and with them the most without a volume.
 create function traded_symbols(until timestamptz)
     returns table (symbol text, place bigint)
     language sql stable
@@ -438,8 +449,9 @@ from known_symbols k
          left join traded_symbols(until) t on t.symbol = k.symbol
 $$;
 
--- The symbols that the variable of a dashboard stands for. 'most traded' are five, and 'all symbols' are all, both the most
--- traded one first; any other choice is a name. Only what is asked for is looked up.
+-- The symbols that the variable of a dashboard stands for. 'most traded' are five, and 'all
+-- symbols' are all, both the most traded one first; any other choice is a name. Only what is asked
+-- for is looked up.
 create function chosen_symbols(chosen text[], until timestamptz)
     returns text[]
     language sql stable

@@ -1,5 +1,6 @@
--- What `batch-layer verify` has found: whether Kafka, realtime_stock and the archive agree. An hour's rows are replaced
--- whenever it is looked at again. Where nothing holds a tick of an hour, it has no row.
+-- What `batch-layer verify` has found: whether Kafka, realtime_stock and the archive agree. An
+-- hour's rows are replaced whenever it is looked at again. Where nothing holds a tick of an hour,
+-- it has no row.
 
 -- Statuses, from good to bad; an hour has the worst of its own and its partitions':
 --   ok        both sides hold the same ticks
@@ -30,8 +31,9 @@ create table reconciliations
     topic               text        not null,
     partition           integer     not null,
     status              text        not null,
-    -- Kafka's offsets whose record time is in the hour: [kafka_from, kafka_to). A tick's own time may differ from that
-    -- a little, so the number of ticks need not be theirs. Null where Kafka was not asked.
+    -- Kafka's offsets whose record time is in the hour: [kafka_from, kafka_to). A tick's own time
+    -- may differ from that a little, so the number of ticks need not be theirs. Null where Kafka
+    -- was not asked.
     kafka_from          bigint,
     kafka_to            bigint,
     realtime_ticks      bigint,
@@ -47,7 +49,8 @@ create table reconciliations
     missing_everywhere  bigint      not null,
     -- blocks of 1,024 offsets with the same ticks by number and not by value
     differing_blocks    bigint      not null,
-    -- Sums of hashes, so that order does not matter. Prices count as 64-bit floats, because Connect makes such of them.
+    -- Sums of hashes, so that order does not matter. Prices count as 64-bit floats, because Connect
+    -- makes such of them.
     realtime_checksum   text,
     archive_checksum    text        not null,
     detail              text        not null,
@@ -56,8 +59,8 @@ create table reconciliations
     constraint reconciliations_status_check check (status in ('ok', 'purged', 'open', 'mismatch'))
 );
 
--- Every computed hour with what is known of it, for an alert: where `needs_look` is true, verify has found something,
--- has not looked yet, or looked before the hour was computed last.
+-- Every computed hour with what is known of it, for an alert: where `needs_look` is true, verify
+-- has found something, has not looked yet, or looked before the hour was computed last.
 create view hour_reconciliation as
 select hour,
        coalesce(r.status, 'never') as status,

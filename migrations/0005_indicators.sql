@@ -1,7 +1,7 @@
 -- Technical indicators, computed by batch-layer from hourly_stock_summary (docs/indicators.md).
 
--- Floats, unlike everything else: indicators are estimates by definition, and TA-Lib computes in floats. A value is
--- null before the first bar for which it is defined.
+-- Floats, unlike everything else: indicators are estimates by definition, and TA-Lib computes in
+-- floats. A value is null before the first bar for which it is defined.
 create table technical_indicators
 (
     symbol           text             not null collate "C",
@@ -29,8 +29,8 @@ create table technical_indicators
     constraint technical_indicators_interval_check check (interval in ('hour', 'day'))
 );
 
--- Symbols whose indicators lag behind their hours, each with the first hour that has changed. Marked in the
--- transaction that writes the hour, so that a killed run leaves nothing undone.
+-- Symbols whose indicators lag behind their hours, each with the first hour that has changed.
+-- Marked in the transaction that writes the hour, so that a killed run leaves nothing undone.
 create table stale_indicators
 (
     symbol text        not null collate "C",
@@ -43,8 +43,9 @@ select symbol, min(hour)
 from hourly_stock_summary
 group by symbol;
 
--- What a symbol's bars up to some time ago have come to, so that those behind it can be gone on with. Once a bar in it has
--- changed it is deleted, and all are taken in anew. Whoever changes hourly_stock_summary by hand deletes the symbol's, too.
+-- What a symbol's bars up to some time ago have come to, so that those behind it can be gone on
+-- with. Once a bar in it has changed it is deleted, and all are taken in anew. Whoever changes
+-- hourly_stock_summary by hand deletes the symbol's, too.
 create table indicator_states
 (
     symbol   text        not null collate "C",

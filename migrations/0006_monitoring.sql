@@ -24,7 +24,8 @@ select topic,
 from rejected_ticks
          join kafka_sources using (source);
 
--- All of a message that is kept (the speed layer keeps the beginning of very long ones: value_bytes is its whole length).
+-- All of a message that is kept (the speed layer keeps the beginning of very long ones: value_bytes
+-- is its whole length).
 create view whole_rejected_messages as
 select topic,
        source,
@@ -81,8 +82,9 @@ create view broken_archive_objects as
 select key, kind, detail, since, last_tried, (select count(*) from blocked_hours h where h.key = b.key) as hours_blocked
 from broken_objects b;
 
--- What the archive has of an hour, object by object. state: summed (its ticks are in the hour's sums), waits (for the next
--- run), gone (from the archive), deleted (before its time), or what is wrong with one that holds the hour back.
+-- What the archive has of an hour, object by object. state: summed (its ticks are in the hour's
+-- sums), waits (for the next run), gone (from the archive), deleted (before its time), or what is
+-- wrong with one that holds the hour back.
 create view archive_hour_objects as
 select h.hour,
        key,
@@ -105,10 +107,11 @@ union all
 select hour, key, 'deleted', null, null, null, null, null, null, null, 'deleted, seen at ' || deleted_at
 from deleted_objects;
 
--- For how long the speed layer has had ticks of a partition behind the newest offset that a run has read of it in the archive:
--- the age of the first of those that are newer in time, too, since the archive was last seen to have all. Zero where it keeps
--- up, or where nothing comes. Bars tell of a tick only the offset; that it is of this topic tells its range, which ends where
--- the speed layer is. One that is ahead of its time counts on neither side.
+-- For how long the speed layer has had ticks of a partition behind the newest offset that a run has
+-- read of it in the archive: the age of the first of those that are newer in time, too, since the
+-- archive was last seen to have all. Zero where it keeps up, or where nothing comes. Bars tell of a
+-- tick only the offset; that it is of this topic tells its range, which ends where the speed layer
+-- is. One that is ahead of its time counts on neither side.
 create view archive_lag as
 select s.topic,
        o.partition,
@@ -186,7 +189,8 @@ from batch_hours;
 
 create index batch_hours_computed_at_idx on batch_hours (computed_at);
 
--- Hours whose objects have changed since they were computed. wanted is false where only a wider window would compute it.
+-- Hours whose objects have changed since they were computed. wanted is false where only a wider
+-- window would compute it.
 create view stale_archive_hours as
 select s.hour, s.wanted or b.hour is not null as wanted, b.computed_at
 from stale_hours s

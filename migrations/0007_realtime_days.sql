@@ -1,14 +1,16 @@
--- The day partitions of realtime_stock, in a schema of their own. They belong to the owner of realtime_stock: whoever
--- writes ticks can append to them, and neither change nor delete what is in them. What the writer needs to do beyond
--- that are the functions below, each of which does one thing with its owner's right.
+-- The day partitions of realtime_stock, in a schema of their own. They belong to the owner of
+-- realtime_stock: whoever writes ticks can append to them, and neither change nor delete what is in
+-- them. What the writer needs to do beyond that are the functions below, each of which does one
+-- thing with its owner's right.
 
 create schema realtime_days;
 
 comment on schema realtime_days is 'The partitions of realtime_stock, one a UTC day, made by make_realtime_days().';
 
--- What is attached to realtime_stock, by whom ever: times tell what a partition holds, not its name.
--- from_time and to_time are null where there is no bound, is_ours is false for what a person has attached. A bound names
--- no column: for the partition's own number pg_get_expr would wait for a lock on it, and so would every new instance.
+-- What is attached to realtime_stock, by whom ever: times tell what a partition holds, not its
+-- name. from_time and to_time are null where there is no bound, is_ours is false for what a person
+-- has attached. A bound names no column: for the partition's own number pg_get_expr would wait for
+-- a lock on it, and so would every new instance.
 create view realtime_partitions as
 select child.oid                                                      as partition,
        child.relname::text                                            as name,
@@ -24,8 +26,8 @@ where i.inhparent = 'public.realtime_stock'::regclass
   -- One whose `detach .. concurrently` was broken off takes no ticks any more.
   and not i.inhdetachpending;
 
--- Who looks after the days at this moment, and until when nobody else does. Its row is also what makers of days lock:
--- unlike an advisory lock, a role that only reads cannot take it.
+-- Who looks after the days at this moment, and until when nobody else does. Its row is also what
+-- makers of days lock: unlike an advisory lock, a role that only reads cannot take it.
 create table realtime_upkeep
 (
     holder       text        not null,
@@ -34,8 +36,8 @@ create table realtime_upkeep
 
 insert into realtime_upkeep values ('', '-infinity');
 
--- Days whose ticks are gone because they were older than --retention-days, or were dropped by hand: no difference to the
--- archive.
+-- Days whose ticks are gone because they were older than --retention-days, or were dropped by hand:
+-- no difference to the archive.
 create table dropped_days
 (
     day        date        not null,
@@ -45,13 +47,14 @@ create table dropped_days
     constraint dropped_days_pkey primary key (day, partition, dropped_at)
 );
 
--- Makes what is missing to hold these UTC days, and says how many partitions that took. A day that a person's partition
--- holds is left to it, also in part; so is everything where there is a default partition. A table that was detached
--- keeps its name, and the new partition gets another. A detaching that was broken off is brought to its end first.
--- More than a month's worth of days at once are history, with few ticks a day: they get whole months, where the month
--- has long ended. Thousands of partitions would cost each other minutes.
--- Made apart and then attached: unlike `create table .. partition of`, that stops neither readers nor writers of the
--- other days.
+-- Makes what is missing to hold these UTC days, and says how many partitions that took. A day that
+-- a person's partition holds is left to it, also in part; so is everything where there is a default
+-- partition. A table that was detached keeps its name, and the new partition gets another. A
+-- detaching that was broken off is brought to its end first. More than a month's worth of days at
+-- once are history, with few ticks a day: they get whole months, where the month has long ended.
+-- Thousands of partitions would cost each other minutes.
+-- Made apart and then attached: unlike `create table .. partition of`, that stops neither readers
+-- nor writers of the other days.
 create function make_realtime_days(days date[]) returns integer
     language plpgsql
     security definer
@@ -110,9 +113,10 @@ begin
 end
 $$;
 
--- Gives the partition of a finished day the index that would have slowed its writing; false where it is gone or its day
--- is not over. In one transaction: whatever ends it leaves no half of an index. A late tick of this day waits, for which
--- reason a writer that waits ends this (store/attempt.rs).
+-- Gives the partition of a finished day the index that would have slowed its writing; false where
+-- it is gone or its day is not over. In one transaction: whatever ends it leaves no half of an
+-- index. A late tick of this day waits, for which reason a writer that waits ends this
+-- (store/attempt.rs).
 create function seal_realtime_day(name text) returns boolean
     language plpgsql
     security definer
@@ -129,8 +133,9 @@ begin
 end
 $$;
 
--- Up to when a day must have ended for its end to count: by the server's clock, and by the newest ticks. A clock that
--- jumps ahead makes no day older than it is beside the newest. Null where there are no ticks.
+-- Up to when a day must have ended for its end to count: by the server's clock, and by the newest
+-- ticks. A clock that jumps ahead makes no day older than it is beside the newest. Null where there
+-- are no ticks.
 create function realtime_horizon() returns timestamptz
     language sql
     stable
@@ -141,8 +146,9 @@ select least(now(), max(hour) + interval '1 hour')
 from public.hour_bars
 $$;
 
--- Drops the partition of a day that ended `keep` days before the horizon, and notes it with who did. Where there is none,
--- it is false for the upkeep, which may come late, and an error for a person.
+-- Drops the partition of a day that ended `keep` days before the horizon, and notes it with who
+-- did. Where there is none, it is false for the upkeep, which may come late, and an error for a
+-- person.
 create function drop_realtime_day(name text, keep integer default 1, is_upkeep boolean default false) returns boolean
     language plpgsql
     security definer

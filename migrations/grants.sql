@@ -1,5 +1,6 @@
--- What each role of deploy/postgres/roles.sql may do, as far as role and table exist. Run after the migrations each time, by
--- their owner; a right that is there already is not granted again, so that a start changes nothing in the catalogue.
+-- What each role of deploy/postgres/roles.sql may do, as far as role and table exist. Run after the
+-- migrations each time, by their owner; a right that is there already is not granted again, so that
+-- a start changes nothing in the catalogue.
 do
 $$
 declare
@@ -74,7 +75,8 @@ begin
             ('batch_writer', 'dropped_days', '{select}'),
             ('batch_writer', '_sqlx_migrations', '{select}')
         ),
-        -- Dashboards read every view of the schema, no table but the indicators, and change nothing.
+        -- Dashboards read every view of the schema, no table but the indicators, and change
+        -- nothing.
         readable as (
             select 'grafana_reader', relname::text, '{select}'::text[]
             from pg_class

@@ -14,7 +14,7 @@ use anomalies::evaluation::hours as odd_hours;
 use anomalies::evaluation::market::{HARD, Market, PLAIN, Shape, draw};
 use anomalies::evaluation::nab::{self, STANDARD, Series};
 use anomalies::evaluation::thin::{self, RIGHT};
-use anomalies::{Place, Tick, hindsight};
+use anomalies::{Tick, TickId, hindsight};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::json;
@@ -67,14 +67,14 @@ fn bars(path: &Path) -> Result<f64> {
     show::<SpectralAlone>(&series);
     show::<IsolationAlone>(&series);
     let scores = scores::<OddBar>(&series);
-    let outcome = nab::judge(&series, &scores, STANDARD);
+    let outcome = nab::score(&series, &scores, STANDARD);
     print(OddBar::NAME, OddBar::VERSION, &outcome);
     for (name, first) in [("even", 0), ("odd", 1)] {
         let half: Vec<Series> = series.iter().skip(first).step_by(2).cloned().collect();
         let scores: Vec<Vec<f64>> = scores.iter().skip(first).step_by(2).cloned().collect();
         println!(
             "    of every second file, {name}: {:6.2}",
-            nab::judge(&half, &scores, STANDARD).score
+            nab::score(&half, &scores, STANDARD).score
         );
     }
     Ok(outcome.score)
@@ -84,23 +84,25 @@ fn bars(path: &Path) -> Result<f64> {
 fn baseline(series: &[Series]) -> Result<f64> {
     let mut scores = scores::<WindowedGaussian>(series);
     scores.iter_mut().flatten().for_each(|score| *score = (*score * 1e12).round() / 1e12);
-    let score = nab::judge(series, &scores, STANDARD).score;
+    let score = nab::score(series, &scores, STANDARD).score;
     if (score - 39.6).abs() > 0.1 {
         bail!(
-            "the windowed Gaussian scores {score:.2}, and 39.6 as published: no score of this run means anything"
+            "the windowed Gaussian scores {score:.2}, and 39.6 as published: no score of this run \
+             means anything"
         );
     }
     Ok(score)
 }
 
 fn show<D: BarDetector + Default>(series: &[Series]) {
-    print(D::NAME, D::VERSION, &nab::judge(series, &scores::<D>(series), STANDARD));
+    print(D::NAME, D::VERSION, &nab::score(series, &scores::<D>(series), STANDARD));
 }
 
 fn print(name: &str, version: u32, outcome: &nab::Outcome) {
     let nab::Outcome { score, threshold, detected, windows, false_alarms } = outcome;
     println!(
-        "  {:<24} {score:6.2}   {detected} of {windows} windows, {false_alarms} false alarms, threshold {threshold:.4}",
+        "  {:<24} {score:6.2}   {detected} of {windows} windows, {false_alarms} false alarms, \
+         threshold {threshold:.4}",
         format!("{name} {version}")
     );
 }
@@ -176,7 +178,7 @@ fn count(
     name: &str,
     markets: &[Market],
     view: fn(&Market) -> Market,
-    find: fn(&[Tick]) -> HashSet<Place>,
+    find: fn(&[Tick]) -> HashSet<TickId>,
 ) -> Counts {
     let mut counts = Counts::default();
     markets.iter().for_each(|market| counts.add(&market.wrong, &find(&view(market).ticks)));
@@ -188,19 +190,19 @@ fn count(
     counts
 }
 
-fn as_they_come(ticks: &[Tick]) -> HashSet<Place> {
-    let (mut state, mut found, to) =
+fn as_they_come(ticks: &[Tick]) -> HashSet<TickId> {
+    let (mut state, mut found, parameters) =
         (bad_print::State::default(), Vec::new(), bad_print::Parameters::default());
-    ticks.iter().for_each(|tick| state.observe(tick, &to, &mut found));
+    ticks.iter().for_each(|tick| state.observe(tick, &parameters, &mut found));
     found.iter().map(|finding| finding.place).collect()
 }
 
-fn with_hindsight(ticks: &[Tick]) -> HashSet<Place> {
+fn with_hindsight(ticks: &[Tick]) -> HashSet<TickId> {
     let found = hindsight::judge(ticks, 0..ticks.len(), &hindsight::Parameters::default());
     found.iter().map(|finding| finding.place).collect()
 }
 
-/// What is said of symbols that trade seldom: of right prints, and of those that come late.
+/// The findings for symbols that trade seldom: at right prints, and at those that come late.
 fn seldom() {
     println!("\nTicks some minutes apart      of 100,000 right ones: with hindsight  as they come");
     for (name, move_of_minute) in [("usual", RIGHT.move_of_minute), ("wild", 0.003)] {
@@ -209,9 +211,9 @@ fn seldom() {
                 let shape = thin::Shape { pause, move_of_minute, late, ..RIGHT };
                 (100..120).map(move |seed| thin::draw(&shape, seed))
             };
-            let to = hindsight::Parameters::default();
+            let parameters = hindsight::Parameters::default();
             let confirmed: usize =
-                of(0.0).map(|market| thin::judge_hours(&market.ticks, &to).len()).sum();
+                of(0.0).map(|market| thin::judge_hours(&market.ticks, &parameters).len()).sum();
             let said = |late| {
                 let of_market = |mut market: Market| {
                     market.ticks.sort_unstable_by_key(|tick| tick.place);
@@ -220,7 +222,8 @@ fn seldom() {
                 of(late).map(of_market).sum::<usize>()
             };
             println!(
-                "  {name:<5} moves, {pause:>4} minutes apart {confirmed:>24} {:>18}, {} with 1 % late ones",
+                "  {name:<5} moves, {pause:>4} minutes apart {confirmed:>24} {:>18}, {} with 1 % \
+                 late ones",
                 said(0.0),
                 said(0.01)
             );
@@ -240,10 +243,10 @@ fn odd_bars() {
         let (mut found, mut odd) = (0, 0);
         for seed in 100..200 {
             let market = odd_hours::draw(&shape, seed);
-            said += judged(&market).len();
+            said += find_odd_hours(&market).len();
             all += market.hours.len() - FIRST_HOURS;
             let market = odd_hours::draw(&odd_hours::Shape { odd: 0.002, ..shape }, seed);
-            let places = judged(&market);
+            let places = find_odd_hours(&market);
             let late: Vec<i64> =
                 market.hours.iter().skip(FIRST_HOURS).map(|hour| hour.at).collect();
             let is_odd = |at: &&i64| market.odd.contains(at);
@@ -258,7 +261,7 @@ fn odd_bars() {
     let start = Instant::now();
     let mut said = 0;
     for symbol in 0..1000 {
-        said += hours::judge(symbol, &market.hours, (last, last)).len();
+        said += hours::find_odd(symbol, &market.hours, (last, last)).len();
     }
     let micros = start.elapsed().as_secs_f64() * 1e3;
     println!(
@@ -267,25 +270,25 @@ fn odd_bars() {
     );
 }
 
-/// Hours at the beginning that nothing is said of, or little is known before.
+/// Hours at the beginning without findings: little is known before.
 const FIRST_HOURS: usize = 70;
 
 /// The starts of the hours that are said.
-fn judged(market: &odd_hours::Market) -> HashSet<i64> {
+fn find_odd_hours(market: &odd_hours::Market) -> HashSet<i64> {
     let (first, last) = (market.hours[0].at, market.hours[market.hours.len() - 1].at);
-    let found = hours::judge(1, &market.hours, (first, last));
+    let found = hours::find_odd(1, &market.hours, (first, last));
     found.iter().map(|odd| odd.at).filter(|at| *at >= market.hours[FIRST_HOURS].at).collect()
 }
 
 /// Nanoseconds that all causal detectors take for a tick: the best of five rounds.
 fn cost() -> f64 {
-    let (market, to) = (draw(&HARD, 100), Parameters::default());
+    let (market, parameters) = (draw(&HARD, 100), Parameters::default());
     let rounds = (0..5).map(|_| {
         let (mut states, mut found) = (vec![State::default(); SYMBOLS], Vec::new());
         let start = Instant::now();
         for tick in &market.ticks[..2000] {
             for state in &mut states {
-                state.observe(tick, Some(tick.at), &to, &market.calendar, &mut found);
+                state.observe(tick, Some(tick.at), &parameters, &market.calendar, &mut found);
             }
             found.clear();
         }
@@ -298,12 +301,12 @@ fn cost() -> f64 {
 
 /// Megabytes that the process grows by, for what is known of 10,000 symbols after a day of each.
 fn memory() -> Result<f64> {
-    let (market, to) = (draw(&HARD, 100), Parameters::default());
+    let (market, parameters) = (draw(&HARD, 100), Parameters::default());
     let (mut found, before) = (Vec::new(), resident()?);
     let day = |_| {
         let mut state = State::default();
         for tick in market.ticks.iter().step_by(20) {
-            state.observe(tick, Some(tick.at), &to, &market.calendar, &mut found);
+            state.observe(tick, Some(tick.at), &parameters, &market.calendar, &mut found);
             found.clear();
         }
         state

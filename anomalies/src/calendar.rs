@@ -21,8 +21,8 @@ impl Session {
     }
 }
 
-/// The sessions of an exchange, in order. Whoever knows time zones, holidays and half days makes
-/// it.
+/// The sessions of an exchange, in order. The caller, who knows time zones, holidays and half days,
+/// makes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calendar {
     sessions: Vec<Session>,
@@ -65,8 +65,8 @@ impl Calendar {
         self.sessions[first..].iter().take_while(|session| session.opens < until).map(overlap).sum()
     }
 
-    /// The last instant that `trading` nanoseconds of trading lie behind, before `until`; `None`:
-    /// there were not so many.
+    /// The instant that lies `trading` nanoseconds of trading before `until`; `None`: there were
+    /// not so many.
     #[must_use]
     pub fn before(&self, until: i64, trading: i64) -> Option<i64> {
         let before = self.sessions.partition_point(|session| session.opens < until);

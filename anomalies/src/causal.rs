@@ -1,5 +1,5 @@
-//! What is found as ticks arrive: each detector is a function of its state and the next tick, and
-//! of nothing else.
+//! Detectors for ticks as they arrive: each is a function of its state and the next tick, and of
+//! nothing else.
 //!
 //! A state is that of one symbol in one partition; ticks come in the order of their offsets. A
 //! symbol that is spread over partitions has a state in each.
@@ -19,7 +19,7 @@ use crate::pack::{Pack, pack};
 use crate::tick::{Finding, Kind, Tick};
 use clock::{Clock, Turn};
 
-/// What all detectors are set to.
+/// The parameters of all detectors.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Parameters {
     pub bad_print: bad_print::Parameters,
@@ -46,16 +46,16 @@ pub fn observe(
     next: SymbolTick<'_>,
     market: &mut Market,
     state: Option<&mut State>,
-    to: &Parameters,
+    parameters: &Parameters,
     calendar: &Calendar,
     found: &mut Vec<(Box<str>, Finding)>,
 ) {
     let SymbolTick { symbol, tick } = next;
     let mut new = Vec::new();
-    let ended_by = market.observe(next, &to.silence, calendar, &mut new);
+    let ended_by = market.observe(next, &parameters.silence, calendar, &mut new);
     new.iter_mut().for_each(|finding| finding.kind = Kind::MarketSilence);
     if let Some(state) = state {
-        state.observe(tick, market.time(), to, calendar, &mut new);
+        state.observe(tick, market.time(), parameters, calendar, &mut new);
     }
     let whose = |finding: &Finding| match &ended_by {
         Some(other) if finding.kind == Kind::MarketSilence && finding.place != tick.place => {
@@ -66,7 +66,7 @@ pub fn observe(
     found.extend(new.into_iter().map(|finding| (whose(&finding), finding)));
 }
 
-/// What is known of all ticks of a partition.
+/// The state for all ticks of a partition.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Market {
     clock: Clock,
@@ -91,13 +91,13 @@ impl Market {
     fn observe(
         &mut self,
         next: SymbolTick<'_>,
-        to: &silence::Parameters,
+        parameters: &silence::Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) -> Option<Box<str>> {
         match self.clock.turn(next.tick, self.time(), None) {
-            Turn::Usual => self.silence.observe(next.tick, to, calendar, found),
-            turn => return self.take(turn, next, to, calendar, found),
+            Turn::Usual => self.silence.observe(next.tick, parameters, calendar, found),
+            turn => return self.take(turn, next, parameters, calendar, found),
         }
         None
     }
@@ -107,26 +107,26 @@ impl Market {
         &mut self,
         turn: Turn,
         next: SymbolTick<'_>,
-        to: &silence::Parameters,
+        parameters: &silence::Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) -> Option<Box<str>> {
         let SymbolTick { symbol, tick } = next;
         match turn {
-            Turn::Usual => self.silence.observe(tick, to, calendar, found),
+            Turn::Usual => self.silence.observe(tick, parameters, calendar, found),
             Turn::Waits { is_first: true } => self.waiting = symbol.into(),
             Turn::Waits { is_first: false } => {}
             Turn::Back => {
                 self.silence.go_back();
-                self.silence.observe(tick, to, calendar, found);
+                self.silence.observe(tick, parameters, calendar, found);
             }
             Turn::Agreed(waiting) => {
                 let whose = std::mem::take(&mut self.waiting);
                 waiting
                     .iter()
                     .take(1)
-                    .for_each(|first| self.silence.observe(first, to, calendar, found));
-                self.observe(next, to, calendar, found);
+                    .for_each(|first| self.silence.observe(first, parameters, calendar, found));
+                self.observe(next, parameters, calendar, found);
                 return Some(whose);
             }
         }
@@ -134,8 +134,8 @@ impl Market {
     }
 }
 
-/// What all detectors know of one symbol. Written down and read again, it goes on as if nothing had
-/// been.
+/// The states of all detectors for one symbol. Written down and read again, they go on as if
+/// nothing had been.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     bad_print: bad_print::State,
@@ -157,31 +157,32 @@ impl State {
         &mut self,
         tick: &Tick,
         market: Option<i64>,
-        to: &Parameters,
+        parameters: &Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) {
         self.sequence.observe(tick, found);
         revision::observe(tick, found);
         if !tick.is_cancel() {
-            self.bad_print.observe(tick, &to.bad_print, found);
+            self.bad_print.observe(tick, &parameters.bad_print, found);
         }
-        self.observe_time(tick, market, to, calendar, found);
+        self.observe_time(tick, market, parameters, calendar, found);
     }
 
-    /// What detectors find that go by time: a tick that is ahead of it waits for the next ones.
+    /// The findings of detectors that go by time: a tick that is ahead of it waits for the next
+    /// ones.
     #[inline]
     fn observe_time(
         &mut self,
         tick: &Tick,
         market: Option<i64>,
-        to: &Parameters,
+        parameters: &Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) {
         match self.clock.turn(tick, self.silence.last(), market) {
-            Turn::Usual => self.observe_in_time(tick, to, calendar, found),
-            turn => self.take(turn, tick, market, to, calendar, found),
+            Turn::Usual => self.observe_in_time(tick, parameters, calendar, found),
+            turn => self.take(turn, tick, market, parameters, calendar, found),
         }
     }
 
@@ -191,29 +192,29 @@ impl State {
         turn: Turn,
         tick: &Tick,
         market: Option<i64>,
-        to: &Parameters,
+        parameters: &Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) {
         match turn {
-            Turn::Usual => self.observe_in_time(tick, to, calendar, found),
+            Turn::Usual => self.observe_in_time(tick, parameters, calendar, found),
             Turn::Waits { .. } => self.bad_print.go_back(self.silence.last()),
             Turn::Back => {
                 self.bad_print.go_back(Some(tick.at));
                 self.silence.go_back();
                 self.burst.go_back();
                 self.band = band::State::default();
-                self.observe_in_time(tick, to, calendar, found);
+                self.observe_in_time(tick, parameters, calendar, found);
             }
             Turn::Agreed(waiting) => {
                 let mut waiting = waiting.iter();
                 waiting
                     .next()
                     .into_iter()
-                    .for_each(|first| self.observe_in_time(first, to, calendar, found));
+                    .for_each(|first| self.observe_in_time(first, parameters, calendar, found));
                 waiting
                     .chain([tick])
-                    .for_each(|one| self.observe_time(one, market, to, calendar, found));
+                    .for_each(|one| self.observe_time(one, market, parameters, calendar, found));
             }
         }
     }
@@ -222,16 +223,16 @@ impl State {
     fn observe_in_time(
         &mut self,
         tick: &Tick,
-        to: &Parameters,
+        parameters: &Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) {
-        self.silence.observe(tick, &to.silence, calendar, found);
+        self.silence.observe(tick, &parameters.silence, calendar, found);
         if let Some(session) = self.silence.session().filter(|_| !tick.is_cancel()) {
             if !tick.is_excluded {
-                self.band.observe(tick, &to.band, session, found);
+                self.band.observe(tick, &parameters.band, session, found);
             }
-            self.burst.observe(tick, &to.burst, session, found);
+            self.burst.observe(tick, &parameters.burst, session, found);
         }
     }
 
@@ -256,10 +257,10 @@ impl State {
         self.bad_print.is_sound().then_some(())
     }
 
-    /// As [`silence::State::is_silent`].
+    /// Like [`silence::State::is_silent`].
     #[must_use]
-    pub fn is_silent(&self, now: i64, to: &Parameters, calendar: &Calendar) -> Option<i64> {
-        self.silence.is_silent(now, &to.silence, calendar)
+    pub fn is_silent(&self, now: i64, parameters: &Parameters, calendar: &Calendar) -> Option<i64> {
+        self.silence.is_silent(now, &parameters.silence, calendar)
     }
 }
 
@@ -267,17 +268,18 @@ impl State {
 mod tests {
     use super::*;
     use crate::calendar::Session;
-    use crate::tick::{MINUTE, Place, Revision, SECOND};
+    use crate::tick::{MINUTE, Revision, SECOND, TickId};
 
     #[test]
     fn a_trade_that_is_taken_back_is_said_once_and_its_price_is_none() {
-        let (mut state, mut found, to) = (State::default(), Vec::new(), Parameters::default());
+        let (mut state, mut found, parameters) =
+            (State::default(), Vec::new(), Parameters::default());
         for offset in 0..100 {
             let is_cancel = offset >= 50 && offset % 2 == 0;
             let price = if is_cancel { 20_000_000_000 } else { 10_000_000_000 };
             let revision = is_cancel.then_some(Revision::Cancel);
-            let tick = Tick { revision, ..Tick::of(Place { offset, index: 0 }, offset, price) };
-            state.observe(&tick, None, &to, &Calendar::default(), &mut found);
+            let tick = Tick { revision, ..Tick::of(TickId { offset, index: 0 }, offset, price) };
+            state.observe(&tick, None, &parameters, &Calendar::default(), &mut found);
         }
         assert_eq!(found.len(), 25);
         assert!(
@@ -286,15 +288,15 @@ mod tests {
     }
 
     /// Two symbols in turn, a tick every two seconds of each, with pauses of both and bursts of
-    /// one; `strays`: ticks ahead of their time, each behind that number, so many seconds, of the
+    /// one; `strays`: ticks ahead of their time, each after that number, so many seconds, of the
     /// first or the second symbol.
     fn found(strays: &[(i64, i64, usize)]) -> Vec<(Box<str>, Finding)> {
         let (mut market, mut states) = (Market::default(), [State::default(), State::default()]);
         let opens = 1440 * MINUTE;
         let calendar = Calendar::of(vec![Session { opens, closes: 2 * opens }]);
-        let (mut offset, mut found, to) = (0, Vec::new(), Parameters::default());
+        let (mut offset, mut found, parameters) = (0, Vec::new(), Parameters::default());
         let mut see = |at: i64, symbol: usize, volume: f64| {
-            let place = Place { offset, index: 0 };
+            let place = TickId { offset, index: 0 };
             let tick =
                 Tick { volume, ..Tick::of(place, at, 100_000_000_000 + offset % 3 * 10_000_000) };
             let names = ["A", "B"];
@@ -302,7 +304,7 @@ mod tests {
                 SymbolTick { symbol: names[symbol], tick: &tick },
                 &mut market,
                 Some(&mut states[symbol]),
-                &to,
+                &parameters,
                 &calendar,
                 &mut found,
             );

@@ -3,7 +3,7 @@
 
 use crate::tick::Revision;
 
-/// What a code begins with that comes from a member of its own.
+/// The prefix of a code that comes from a member of its own.
 const CORRECTION: &str = "correction=";
 
 /// Codes of sale conditions, by what they say. Letters may be written small or large.
@@ -14,10 +14,10 @@ pub struct Conditions {
     corrections: Vec<Box<str>>,
 }
 
-/// What the conditions of one trade say.
+/// The meaning of one trade's conditions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sale {
-    /// Its price is not of its time, or not of the open market.
+    /// The price is not of its time, or not of the open market.
     pub is_excluded: bool,
     pub revision: Option<Revision>,
 }
@@ -29,7 +29,7 @@ impl Conditions {
         Self { excluded: all(excluded), cancels: all(cancels), corrections: all(corrections) }
     }
 
-    /// What the codes of one trade say. One that is cancelled is no correction.
+    /// Reads the codes of one trade. A cancelled one is no correction.
     #[must_use]
     pub fn of<'a>(&self, codes: impl Iterator<Item = &'a str>) -> Sale {
         let mut sale = Sale::default();

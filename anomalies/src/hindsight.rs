@@ -2,7 +2,7 @@
 //!
 //! A price is off its neighbours if it lies further from their trimmed mean than their deviations
 //! and a granularity allow (Brownlees and Gallo 2006), and not between the middles of the nearest
-//! ones before and behind it: the first keeps to what the time is like, the second leaves steps to
+//! ones before and after it: the first follows the time's deviations, the second leaves steps to
 //! new levels alone. Where a tick has a quote, its price is bad if it lies outside that quote and
 //! the middle ones of both sides, so that one quote that lags accuses nobody.
 //!
@@ -12,8 +12,8 @@
 //! Beside a split or a new level two levels are among the neighbours. There a price is judged by
 //! those of its own one.
 //!
-//! A trade that its producer takes back is no price, and no neighbour; what is corrected is said,
-//! and judged as any other.
+//! A trade that its producer takes back is no price, and no neighbour; a correction is reported,
+//! and judged like any other trade.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::causal::revision;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Quote, SECOND, Tick, outside};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "two_sided", version: 5 };
 
 /// How far off is too far.
@@ -34,23 +34,26 @@ pub struct Parameters {
     pub trimmed: f64,
     /// Deviations that are usual.
     pub deviations: f64,
-    /// And what is allowed beyond them, as a share of the price.
+    /// Tolerance beyond the deviations, as a share of the price: the granularity of Brownlees and
+    /// Gallo 2006.
     pub granularity: f64,
-    /// The same for a tick with an excluded condition.
+    /// The same tolerance for a tick with an excluded condition.
     pub granularity_excluded: f64,
     /// Neighbours on each side whose middles a bad print does not lie between.
     pub nearest: usize,
     /// Neighbours within this many nanoseconds are of the same time.
     pub near: i64,
-    /// Of others: deviations that a price wanders from them as time goes by.
+    /// Deviations that a price wanders from neighbours of other times as time goes by.
     pub moves: f64,
-    /// And the least deviation of a minute, as a share of the price.
+    /// The least deviation of a minute, as a share of the price.
     pub usual_move: f64,
     /// Spreads outside the quotes around it.
     pub spreads: f64,
-    /// And the least share of the price outside them: sweeps go beyond a quote that lags.
+    /// The least distance outside the quotes, as a share of the price: sweeps go beyond a quote
+    /// that lags.
     pub least_quoted: f64,
-    /// One step of prices, in units of 10^-9: nothing less is odd, nor less than two beside quotes.
+    /// One step of prices, in units of 10^-9: nothing less is odd, nor less than two outside
+    /// quotes.
     pub price_step: i64,
 }
 
@@ -73,18 +76,18 @@ impl Default for Parameters {
     }
 }
 
-/// Judges the ticks in `judged`; those before and behind it are the margin that neighbours may lie
+/// Judges the ticks in `judged`; those before and after it are the margin that neighbours may lie
 /// in.
 ///
 /// `ticks` are those of one symbol in the order of their times and places, and so is what is found.
 /// [`Parameters::neighbours`] of margin on each side make the result independent of where hours are
 /// cut.
 #[must_use]
-pub fn judge(ticks: &[Tick], judged: Range<usize>, to: &Parameters) -> Vec<Finding> {
+pub fn judge(ticks: &[Tick], judged: Range<usize>, parameters: &Parameters) -> Vec<Finding> {
     if !ticks[judged.clone()].iter().any(|tick| tick.revision.is_some())
         && !ticks.iter().any(Tick::is_cancel)
     {
-        return judge_prices(ticks, judged, to);
+        return judge_prices(ticks, judged, parameters);
     }
     let mut found: Vec<Finding> = ticks[judged.clone()]
         .iter()
@@ -92,58 +95,59 @@ pub fn judge(ticks: &[Tick], judged: Range<usize>, to: &Parameters) -> Vec<Findi
         .collect();
     let prices: Vec<Tick> = ticks.iter().filter(|tick| !tick.is_cancel()).copied().collect();
     let before = |index: usize| ticks[..index].iter().filter(|tick| !tick.is_cancel()).count();
-    found.extend(judge_prices(&prices, before(judged.start)..before(judged.end), to));
+    found.extend(judge_prices(&prices, before(judged.start)..before(judged.end), parameters));
     found.sort_by_key(|finding| (finding.at, finding.place));
     found
 }
 
-fn judge_prices(ticks: &[Tick], judged: Range<usize>, to: &Parameters) -> Vec<Finding> {
-    let mut room = Vec::with_capacity(to.neighbours + 1);
+fn judge_prices(ticks: &[Tick], judged: Range<usize>, parameters: &Parameters) -> Vec<Finding> {
+    let mut room = Vec::with_capacity(parameters.neighbours + 1);
     judged
         .filter_map(|index| match ticks[index].quote.filter(|quote| quote.is_usable()) {
-            Some(_) => outside_quotes(ticks, index, to),
-            None => off_neighbours(ticks, index, to, &mut room),
+            Some(_) => outside_quotes(ticks, index, parameters),
+            None => off_neighbours(ticks, index, parameters, &mut room),
         })
         .collect()
 }
 
-fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Finding> {
+fn outside_quotes(ticks: &[Tick], index: usize, parameters: &Parameters) -> Option<Finding> {
     let tick = &ticks[index];
     let (mut bid, mut ask) = (i64::MAX, i64::MIN);
-    let sides = find_sides(ticks, index, to.nearest);
+    let sides = find_sides(ticks, index, parameters.nearest);
     for quote in sides.into_iter().filter_map(middle_quote).chain(tick.quote) {
         (bid, ask) = (bid.min(quote.bid), ask.max(quote.ask));
     }
     let spread = tick.quote.map_or(0, |quote| quote.ask - quote.bid) as f64;
-    let limit = (to.spreads * spread)
-        .max(to.least_quoted * tick.price as f64)
-        .max(2.0 * to.price_step as f64);
+    let limit = (parameters.spreads * spread)
+        .max(parameters.least_quoted * tick.price as f64)
+        .max(2.0 * parameters.price_step as f64);
     let beyond = outside(tick.price, bid, ask) as f64 / limit;
     // Where the trades on both sides agree with it, the quotes lag.
-    let (low, high) = between(ticks, index, to.nearest)?;
+    let (low, high) = between(ticks, index, parameters.nearest)?;
     let off = outside(tick.price, low, high) as f64;
-    (beyond > 1.0 && off > to.granularity * tick.price as f64)
+    (beyond > 1.0 && off > parameters.granularity * tick.price as f64)
         .then(|| finding(tick, Kind::OutsideQuotes, beyond, bid.midpoint(ask) as f64))
 }
 
 fn off_neighbours(
     ticks: &[Tick],
     index: usize,
-    to: &Parameters,
+    parameters: &Parameters,
     room: &mut Vec<f64>,
 ) -> Option<Finding> {
     let tick = &ticks[index];
     let price = tick.price as f64;
-    let (low, high) = between(ticks, index, to.nearest)?;
+    let (low, high) = between(ticks, index, parameters.nearest)?;
     let beyond = outside(tick.price, low, high);
-    let share = if tick.is_excluded { to.granularity_excluded } else { to.granularity };
-    let granularity = (share * price).max(to.price_step as f64);
+    let share =
+        if tick.is_excluded { parameters.granularity_excluded } else { parameters.granularity };
+    let granularity = (share * price).max(parameters.price_step as f64);
     // Cheap, and true of nearly every tick.
     if (beyond as f64) <= granularity {
         return None;
     }
-    let [before, behind] = find_sides(ticks, index, to.neighbours / 2);
-    let wander = usual_wander(tick, [before, behind], to);
+    let [before, behind] = find_sides(ticks, index, parameters.neighbours / 2);
+    let wander = usual_wander(tick, [before, behind], parameters);
     if (beyond as f64) <= wander {
         return None;
     }
@@ -152,8 +156,8 @@ fn off_neighbours(
         room.extend(before.iter().chain(behind).map(|tick| tick.price as f64));
     };
     let off = |room: &mut Vec<f64>| {
-        let (mean, deviation) = trimmed(room, to.trimmed)?;
-        Some(((price - mean).abs() / (to.deviations * deviation + granularity), mean))
+        let (mean, deviation) = trimmed(room, parameters.trimmed)?;
+        Some(((price - mean).abs() / (parameters.deviations * deviation + granularity), mean))
     };
     fill(room);
     let (mut score, mut mean) = off(room)?;
@@ -167,13 +171,15 @@ fn off_neighbours(
     (score > 1.0).then(|| finding(tick, Kind::OffNeighbours, score, mean))
 }
 
-/// Ticks of a level, at least: fewer are bad prints or a sweep.
-const OF_LEVEL: usize = 5;
-/// Levels lie apart by this many mean distances within them, at least: a price that wanders, or
+/// Minimum number of ticks of a level: fewer are bad prints or a sweep. This and the next two were
+/// chosen on generated markets ([`crate::evaluation`]).
+const MIN_LEVEL_TICKS: usize = 5;
+/// Minimum distance between two levels, in mean distances within them: a price that wanders, or
 /// runs, has no two by that.
-const APART: f64 = 20.0;
-/// The variance of this many moves is taken twice, of fewer more often: it may be small by chance.
-const UNSURE: f64 = 20.0;
+const MIN_LEVEL_GAP: f64 = 20.0;
+/// Number of moves whose variance is doubled; that of fewer is multiplied by more, since it may be
+/// small by chance.
+const UNSURE_MOVES: f64 = 20.0;
 
 /// Leaves of `prices`, which are in the order of time, those of the level that a tick's `place`
 /// before one of them lies in; between two levels the one that is nearer to its `price`. `None`:
@@ -206,13 +212,13 @@ fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<(usize, [f64;
             (level(&prices[..at]), level(&prices[at..]));
         (at, [one, other], within_one + within_other)
     };
-    let places = OF_LEVEL..=prices.len().checked_sub(OF_LEVEL)?;
+    let places = MIN_LEVEL_TICKS..=prices.len().checked_sub(MIN_LEVEL_TICKS)?;
     let (at, levels, within) = places.map(parted).min_by(|one, other| one.2.total_cmp(&other.2))?;
     let apart = (levels[0] - levels[1]).abs();
-    (apart > least && apart > APART * within / prices.len() as f64).then_some((at, levels))
+    (apart > least && apart > MIN_LEVEL_GAP * within / prices.len() as f64).then_some((at, levels))
 }
 
-/// The ticks before and behind, `count` at most.
+/// The ticks before and after, `count` at most.
 fn find_sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
     [
         &ticks[index.saturating_sub(count)..index],
@@ -220,8 +226,8 @@ fn find_sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
     ]
 }
 
-/// The middle prices of both sides, the lower one first. Middles, so that a second bad print beside
-/// the first hides neither.
+/// The middle prices of both sides, the lower one first. Middles, so that a second bad print next
+/// to the first hides neither.
 fn between(ticks: &[Tick], index: usize, count: usize) -> Option<(i64, i64)> {
     let [before, behind] =
         find_sides(ticks, index, count).map(|side| middle(side.iter().map(|tick| tick.price)));
@@ -248,10 +254,10 @@ fn middle(values: impl Iterator<Item = i64>) -> Option<i64> {
 /// How far a price may have wandered from those around it: prices move as the root of the time
 /// (Bachelier 1900), by what those on both `sides` have moved in theirs, or by what is usual. 0
 /// where they are near in time.
-fn usual_wander(tick: &Tick, sides: [&[Tick]; 2], to: &Parameters) -> f64 {
+fn usual_wander(tick: &Tick, sides: [&[Tick]; 2], parameters: &Parameters) -> f64 {
     let [before, behind] = sides;
-    // The middle one in time of those nearest, as its price stands for its side.
-    let middle = |side: &[Tick]| side.len().min(to.nearest) / 2;
+    // The middle one in time of the nearest, as its price represents its side.
+    let middle = |side: &[Tick]| side.len().min(parameters.nearest) / 2;
     let before_it = before.len().checked_sub(1 + middle(before)).map(|place| &before[place]);
     let away = |other: &Tick| tick.at.abs_diff(other.at) as f64;
     let time = match (before_it.map(away), behind.get(middle(behind)).map(away)) {
@@ -259,7 +265,7 @@ fn usual_wander(tick: &Tick, sides: [&[Tick]; 2], to: &Parameters) -> f64 {
         (Some(one), Some(other)) => one * other / (one + other).max(1.0),
         (one, other) => one.or(other).unwrap_or(0.0),
     };
-    if time <= to.near as f64 {
+    if time <= parameters.near as f64 {
         return 0.0;
     }
     let all = || before.iter().chain(behind);
@@ -268,14 +274,14 @@ fn usual_wander(tick: &Tick, sides: [&[Tick]; 2], to: &Parameters) -> f64 {
         .map(|(one, next)| (one.price.abs_diff(next.price), one.at.abs_diff(next.at)))
         .collect();
     moves.sort_unstable();
-    // Those to wrong prints and from them, and to new levels, are among the largest.
-    moves.truncate(moves.len() - (moves.len() as f64 * 2.0 * to.trimmed) as usize);
+    // Moves to wrong prints and from them, and to new levels, are among the largest.
+    moves.truncate(moves.len() - (moves.len() as f64 * 2.0 * parameters.trimmed) as usize);
     let squares: f64 = moves.iter().map(|(size, _)| (*size as f64).powi(2)).sum();
     let times: f64 = moves.iter().map(|(_, time)| *time as f64).sum();
-    let unsure = 1.0 + UNSURE / moves.len().max(1) as f64;
+    let unsure = 1.0 + UNSURE_MOVES / moves.len().max(1) as f64;
     let seen = squares * unsure / times.max(1.0);
-    let usual = (to.usual_move * tick.price as f64).powi(2) / MINUTE as f64;
-    to.moves * (seen.max(usual) * time).sqrt()
+    let usual = (parameters.usual_move * tick.price as f64).powi(2) / MINUTE as f64;
+    parameters.moves * (seen.max(usual) * time).sqrt()
 }
 
 /// Mean and deviation of what is left of `prices` without its ends.
@@ -306,12 +312,12 @@ fn finding(tick: &Tick, kind: Kind, score: f64, expected: f64) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::{Place, Revision};
+    use crate::tick::{Revision, TickId};
 
     const CENT: i64 = 10_000_000;
 
     fn ticks(cents: impl IntoIterator<Item = i64>) -> Vec<Tick> {
-        let place = |offset| Place { offset, index: 0 };
+        let place = |offset| TickId { offset, index: 0 };
         (0..)
             .zip(cents)
             .map(|(offset, cents)| Tick::of(place(offset), offset, cents * CENT))
@@ -482,14 +488,14 @@ mod tests {
         let ticks = &mut market.ticks[..3000];
         ticks.iter_mut().step_by(10).for_each(|tick| tick.revision = Some(Revision::Cancel));
         let ticks = &*ticks;
-        let to = Parameters::default();
-        let whole = judge(ticks, 0..3000, &to);
+        let parameters = Parameters::default();
+        let whole = judge(ticks, 0..3000, &parameters);
         // One in ten is no neighbour.
-        let margin = 2 * to.neighbours;
+        let margin = 2 * parameters.neighbours;
         let parts = [0..1000, 1000..1001, 1001..3000].into_iter().flat_map(|part: Range<usize>| {
             let from = part.start.saturating_sub(margin);
             let until = (part.end + margin).min(ticks.len());
-            judge(&ticks[from..until], part.start - from..part.end - from, &to)
+            judge(&ticks[from..until], part.start - from..part.end - from, &parameters)
         });
         assert!(!whole.is_empty());
         assert_eq!(parts.collect::<Vec<_>>(), whole);

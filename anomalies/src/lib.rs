@@ -18,4 +18,4 @@ mod tick;
 
 pub use calendar::{Calendar, Session};
 pub use conditions::Conditions;
-pub use tick::{Detector, Finding, Kind, MINUTE, Place, Quote, Revision, SECOND, Tick};
+pub use tick::{Detector, Finding, Kind, MINUTE, Quote, Revision, SECOND, Tick, TickId};

@@ -1,7 +1,7 @@
 //! States as bytes: short, and every number to its last bit.
 
-/// What can be written down and read again. Whole numbers of any size take as many bytes as they
-/// need.
+/// Values that can be written down and read again. Whole numbers of any size take as many bytes as
+/// they need.
 pub trait Pack: Sized {
     fn put(&self, to: &mut Vec<u8>);
     /// `None` where `from` ends too early, or holds something else.

@@ -1,28 +1,30 @@
-//! What detectors see ([`Tick`]) and what they say ([`Finding`]).
+//! The input of detectors ([`Tick`]) and their output ([`Finding`]).
 
 use serde::{Deserialize, Serialize};
 
 use crate::pack::pack;
 
-/// One nanosecond is the unit of all times, 10^-9 that of all prices.
+/// A second in nanoseconds, the unit of all times. That of all prices is 10^-9.
 pub const SECOND: i64 = 1_000_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
 
-/// Where a tick stands in its partition, which is its identity there.
+/// The identity of a tick in its partition.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-pub struct Place {
+pub struct TickId {
     pub offset: i64,
     pub index: u16,
 }
 
-pack!(Place { offset, index });
+pack!(TickId { offset, index });
 
 /// The best bid and ask at the time of a trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
+    /// The best bid, in units of 10^-9.
     pub bid: i64,
+    /// The best ask, in units of 10^-9.
     pub ask: i64,
 }
 
@@ -42,24 +44,24 @@ pub const fn outside(price: i64, low: i64, high: i64) -> i64 {
     if above > below { above } else { below }
 }
 
-/// What a producer does to a trade that it has told of.
+/// A producer's change to a trade that it has told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Revision {
-    /// It is void.
+    /// The trade is void.
     Cancel,
-    /// It is told of again, as it really was.
+    /// The trade is told of again, as it really was.
     Correction,
 }
 
 /// One trade of one symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tick {
-    pub place: Place,
+    pub place: TickId,
     /// Nanoseconds since 1970.
     pub at: i64,
-    /// In units of 10^-9.
+    /// The price, in units of 10^-9.
     pub price: i64,
-    /// 0 where it is not known.
+    /// Shares, coins or contracts; 0 where it is not known.
     pub volume: f64,
     pub quote: Option<Quote>,
     /// Whether one of its sale conditions is among those that bars should leave out.
@@ -73,7 +75,7 @@ pub struct Tick {
 impl Tick {
     /// A tick that has a price and nothing else.
     #[must_use]
-    pub fn of(place: Place, at: i64, price: i64) -> Self {
+    pub fn of(place: TickId, at: i64, price: i64) -> Self {
         Self {
             place,
             at,
@@ -109,10 +111,10 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// What is found as ticks come.
+            /// Findings as ticks come.
             pub const CAUSAL: [Self; [$($causal_name),+].len()] = [$(Self::$causal),+];
 
-            /// Its name in tables.
+            /// The kind's name in tables.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -125,7 +127,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// What is odd.
+    /// The kind of a finding.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     causal {
@@ -143,7 +145,7 @@ kinds! {
         RangeBurst => "range_burst",
         /// No tick for longer than usual, in trading hours.
         Silence => "silence",
-        /// The same of all symbols of a partition.
+        /// No symbol of a partition has ticks.
         MarketSilence => "market_silence",
         /// The feed's number is no higher than the last one.
         SequenceStep => "sequence_step",
@@ -188,12 +190,12 @@ pub struct Finding {
     pub detector: Detector,
     pub kind: Kind,
     /// The tick that it is about.
-    pub place: Place,
+    pub place: TickId,
     pub at: i64,
     /// How far beyond its limit: 1 at the limit, 2 twice as far.
     pub score: f64,
-    /// What was seen: a price or a time in units of 10^-9; of a burst a volume, or a range as a
-    /// share of the price; a feed's number.
+    /// The observed value: a price or a time in units of 10^-9; of a burst a volume, or a range as
+    /// a share of the price; a feed's number.
     pub observed: f64,
     /// The price, time or number that was to be expected, in the unit of what was seen; of a burst
     /// its limit.

@@ -1,4 +1,4 @@
-//! What the detectors reach on markets whose faults are known; on other seeds than those that the
+//! The detectors' scores on markets whose faults are known; on other seeds than those that the
 //! parameters were chosen on.
 
 use std::collections::HashSet;
@@ -6,20 +6,20 @@ use std::collections::HashSet;
 use anomalies::causal::{self, bad_print};
 use anomalies::evaluation::count::Counts;
 use anomalies::evaluation::market::{HARD, Market, PLAIN, Shape, draw};
-use anomalies::{Kind, Place, hindsight};
+use anomalies::{Kind, TickId, hindsight};
 
 fn markets(shape: &Shape) -> Vec<Market> {
     (100..104).map(|seed| draw(shape, seed)).collect()
 }
 
-fn as_they_come(market: &Market) -> HashSet<Place> {
-    let (mut state, mut found, to) =
+fn as_they_come(market: &Market) -> HashSet<TickId> {
+    let (mut state, mut found, parameters) =
         (bad_print::State::default(), Vec::new(), bad_print::Parameters::default());
-    market.ticks.iter().for_each(|tick| state.observe(tick, &to, &mut found));
+    market.ticks.iter().for_each(|tick| state.observe(tick, &parameters, &mut found));
     found.iter().map(|finding| finding.place).collect()
 }
 
-fn with_hindsight(market: &Market) -> HashSet<Place> {
+fn with_hindsight(market: &Market) -> HashSet<TickId> {
     let found =
         hindsight::judge(&market.ticks, 0..market.ticks.len(), &hindsight::Parameters::default());
     found.iter().map(|finding| finding.place).collect()
@@ -28,7 +28,7 @@ fn with_hindsight(market: &Market) -> HashSet<Place> {
 fn counts(
     markets: &[Market],
     view: fn(&Market) -> Market,
-    find: fn(&Market) -> HashSet<Place>,
+    find: fn(&Market) -> HashSet<TickId>,
 ) -> Counts {
     let mut counts = Counts::default();
     markets.iter().for_each(|market| counts.add(&market.wrong, &find(&view(market))));
@@ -56,12 +56,12 @@ fn hindsight_reaches_its_goals_in_a_hard_market() {
 fn of_a_jump_or_a_split_at_most_five_ticks_are_found_and_hindsight_finds_none() {
     let calm = Shape { wrong: 0.0, sweeps: 0.0, has_heavy_tails: false, step: 0.00003, ..HARD };
     for market in markets(&calm).iter().map(Market::without_conditions) {
-        let (mut state, mut found, to) =
+        let (mut state, mut found, parameters) =
             (causal::State::default(), Vec::new(), causal::Parameters::default());
         market
             .ticks
             .iter()
-            .for_each(|tick| state.observe(tick, None, &to, &market.calendar, &mut found));
+            .for_each(|tick| state.observe(tick, None, &parameters, &market.calendar, &mut found));
         for &shift in &market.shifts {
             let prices =
                 |kind| matches!(kind, Kind::Spike | Kind::OutsideBands | Kind::OutsideQuotes);

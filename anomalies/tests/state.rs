@@ -16,8 +16,8 @@ fn restored<T: Serialize + DeserializeOwned>(state: &T) -> T {
     serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
 }
 
-/// Sequence numbers with holes and steps, cancels, corrections and a silence, beside what the
-/// market has.
+/// Sequence numbers with holes and steps, cancels, corrections and a silence, in addition to the
+/// market's own.
 fn market(seed: u64) -> Market {
     let mut market =
         draw(&Shape { ticks_a_day: 1500, days: 6, jumps: 1, wrong: 0.01, ..HARD }, seed);
@@ -43,7 +43,7 @@ fn market(seed: u64) -> Market {
 /// At the first of `cuts` the state is written down whole, then what has changed; each time it goes
 /// on from what is read.
 fn found(market: &Market, cuts: &[usize]) -> Vec<Finding> {
-    let (mut state, mut found, to) = (State::default(), Vec::new(), Parameters::default());
+    let (mut state, mut found, parameters) = (State::default(), Vec::new(), Parameters::default());
     let mut log = Vec::new();
     for (index, tick) in market.ticks.iter().enumerate() {
         if cuts.contains(&index) {
@@ -54,7 +54,7 @@ fn found(market: &Market, cuts: &[usize]) -> Vec<Finding> {
                 state.read(&mut from).unwrap();
             }
         }
-        state.observe(tick, None, &to, &market.calendar, &mut found);
+        state.observe(tick, None, &parameters, &market.calendar, &mut found);
     }
     found
 }

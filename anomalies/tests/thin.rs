@@ -6,11 +6,11 @@ use anomalies::causal::{self, bad_print};
 use anomalies::evaluation::count::Counts;
 use anomalies::evaluation::market::Market;
 use anomalies::evaluation::thin::{RIGHT, Shape, draw, judge_hours};
-use anomalies::{Calendar, Kind, MINUTE, Place, SECOND, Tick, hindsight};
+use anomalies::{Calendar, Kind, MINUTE, SECOND, Tick, TickId, hindsight};
 
 const CENT: i64 = 10_000_000;
 
-fn with_hindsight(market: &Market) -> HashSet<Place> {
+fn with_hindsight(market: &Market) -> HashSet<TickId> {
     judge_hours(&market.ticks, &hindsight::Parameters::default())
 }
 
@@ -49,22 +49,22 @@ fn wrong_prints_far_off_what_the_price_moves_in_a_pause_are_found() {
             counts.add(&market.wrong, &with_hindsight(&market));
         }
         assert_eq!(counts.false_alarms, 0, "{pause}: {counts:?}");
-        // Of some ticks an hour one that is wrong may hide another.
+        // An hour of some ticks: a wrong one may hide another.
         let hidden = if pause > 2.0 { 2 } else { 0 };
         assert!(counts.hits > 200 && counts.missed <= hidden, "{pause}: {counts:?}");
     }
 }
 
-/// What is said of prices as the ticks come, in the order of their places.
-fn as_they_come(ticks: &[Tick]) -> HashSet<Place> {
+/// The findings for prices as the ticks come, in the order of their places.
+fn as_they_come(ticks: &[Tick]) -> HashSet<TickId> {
     let mut coming = ticks.to_vec();
     coming.sort_unstable_by_key(|tick| tick.place);
-    let (mut state, mut found, to) =
+    let (mut state, mut found, parameters) =
         (causal::State::default(), Vec::new(), causal::Parameters::default());
     let mut newest = i64::MIN;
     for tick in &coming {
         newest = newest.max(tick.at);
-        state.observe(tick, Some(newest), &to, &Calendar::default(), &mut found);
+        state.observe(tick, Some(newest), &parameters, &Calendar::default(), &mut found);
     }
     found.retain(|finding| finding.kind == Kind::Spike);
     found.into_iter().map(|finding| finding.place).collect()
@@ -85,7 +85,7 @@ fn ticks_that_come_late_are_not_said_and_make_no_others_be() {
 
 /// One tick in two seconds that bounces by a cent, and one at the end that is `late` by so much.
 fn then_late(late: i64, cents: i64) -> Vec<Tick> {
-    let place = |offset| Place { offset, index: 0 };
+    let place = |offset| TickId { offset, index: 0 };
     let usual =
         |number: i64| Tick::of(place(number), number * 2 * SECOND, (10_000 + number % 2) * CENT);
     let mut ticks: Vec<Tick> = (0..1000).map(usual).collect();
@@ -96,7 +96,7 @@ fn then_late(late: i64, cents: i64) -> Vec<Tick> {
 
 #[test]
 fn a_late_spike_is_left_to_hindsight_which_finds_it() {
-    let it = HashSet::from([Place { offset: 1000, index: 0 }]);
+    let it = HashSet::from([TickId { offset: 1000, index: 0 }]);
     for late in [0, 30 * SECOND, MINUTE + 1, 20 * MINUTE] {
         let mut ticks = then_late(late, 10_500);
         let said = as_they_come(&ticks);
@@ -118,12 +118,16 @@ fn late_ticks_do_not_change_what_is_said_of_those_in_time() {
 
 #[test]
 fn behind_many_late_ticks_in_a_row_the_level_is_of_their_time() {
-    let (mut state, mut found, to) =
+    let (mut state, mut found, parameters) =
         (bad_print::State::default(), Vec::new(), bad_print::Parameters::default());
     let mut offset = 0;
     let mut see = |at: i64, cents: i64| {
         offset += 1;
-        state.observe(&Tick::of(Place { offset, index: 0 }, at, cents * CENT), &to, &mut found);
+        state.observe(
+            &Tick::of(TickId { offset, index: 0 }, at, cents * CENT),
+            &parameters,
+            &mut found,
+        );
     };
     let day = 1440 * MINUTE;
     (0..100).for_each(|number| see(day + number * SECOND, 10_000 + number % 2));

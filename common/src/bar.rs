@@ -7,9 +7,9 @@ use crate::{Place, Price, Tick, Timestamp, Volume};
 /// trades share a millisecond with their neighbour) by their place in the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OrderKey {
-    /// When it was.
+    /// The tick's own time, UTC.
     pub timestamp: Timestamp,
-    /// Where the tick stands in Kafka.
+    /// The tick's identity, which orders ticks of equal time.
     pub place: Place,
 }
 
@@ -31,7 +31,7 @@ pub struct Bar {
     pub ticks: u64,
     /// Sum of the ticks' closes, in units of 10^-9.
     pub sum_close: i128,
-    /// What was traded, and for how much.
+    /// Sums of volume and of price times volume.
     pub traded: Traded,
     /// The tick that gave `open`.
     pub first: OrderKey,
@@ -39,17 +39,17 @@ pub struct Bar {
     pub last: OrderKey,
 }
 
-/// What the volumes of ticks add up to. What stands behind their points is added up apart, so that
-/// whole volumes cost no more than they would alone.
+/// Sums over the volumes of ticks. Fractions are summed separately, so that whole volumes cost
+/// nothing extra.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traded {
     /// Sum of the volumes before their points.
     pub whole: u128,
-    /// And behind them, in units of 10^-9.
+    /// Sum of the volumes' fractional parts, in units of 10^-9.
     pub nanos: u128,
     /// Sum of close * volume for the volumes before their points, in units of 10^-9.
     pub notional: WideSum,
-    /// And behind them, in units of 10^-18.
+    /// Sum of close * volume for the fractional parts, in units of 10^-18.
     pub notional_attos: i128,
     /// Whether each tick has a volume. A sum over the others alone would pass for one over all.
     pub is_known: bool,
@@ -99,7 +99,7 @@ impl Traded {
 }
 
 impl Bar {
-    /// The bar of a single tick, which stands at `place`.
+    /// The bar of a single tick, whose identity is `place`.
     #[must_use]
     #[inline]
     pub fn of(tick: &Tick<'_>, place: Place) -> Self {
@@ -120,7 +120,7 @@ impl Bar {
         }
     }
 
-    /// Takes in one more tick. The same as merging with [`Bar::of`], which would cost a copy for
+    /// Adds one more tick. The result is that of merging with [`Bar::of`], without its copy for
     /// each tick.
     #[inline]
     pub fn add(&mut self, tick: &Tick<'_>, place: Place) {

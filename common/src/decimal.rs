@@ -12,19 +12,18 @@ pub enum DecimalError {
     NotExact,
 }
 
-/// What to do with digits below one unit.
+/// How to treat digits below one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
     /// Round half to even.
     HalfEven,
-    /// Accept only zeros there (`100.0` is the integer 100; `1.5` is none).
+    /// Accept only zeros (`100.0` is the integer 100; `1.5` is none).
     Exact,
     /// Cut them off.
     Down,
 }
 
-/// Digits that a `u128` holds whatever they are; more can only matter for rounding or be out of
-/// range.
+/// Number of digits that always fit a `u128`; more can only matter for rounding or be out of range.
 const MAX_DIGITS: i64 = 38;
 
 /// The value of `text`, a number in JSON's grammar, in units of 10^-`scale`.
@@ -38,7 +37,7 @@ pub fn parse(text: &str, scale: i64, rounding: Rounding) -> Result<i64, DecimalE
     i64::try_from(parse_wide(text, scale, rounding)?).map_err(|_| DecimalError::OutOfRange)
 }
 
-/// As [`parse`], for values of up to 38 digits.
+/// Like [`parse`], for values of up to 38 digits.
 fn parse_wide(text: &str, scale: i64, rounding: Rounding) -> Result<i128, DecimalError> {
     let number = Digits::of(text);
     let Some(first) = number.first_significant() else {
@@ -78,7 +77,7 @@ const MOST_DOUBLE_DIGITS: i64 = 17;
 /// Then they are rounded half to even.
 ///
 /// # Errors
-/// [`DecimalError`]
+/// If the text is no such number: see [`DecimalError`].
 pub fn parse_nanos(text: &str) -> Result<i128, DecimalError> {
     let exact = parse_wide(text, NANOS, Rounding::Exact);
     if exact != Err(DecimalError::NotExact) {
@@ -94,7 +93,7 @@ pub fn parse_nanos(text: &str) -> Result<i128, DecimalError> {
     if is_rounded { Ok(nanos) } else { Err(DecimalError::NotExact) }
 }
 
-/// Digits behind the point of a price or volume.
+/// Number of digits after the point of a price or volume.
 const NANOS: i64 = 9;
 
 /// Whether what a double's text has below 10^-9 is none that it was written for.
@@ -130,13 +129,12 @@ pub(crate) fn write_nanos(f: &mut fmt::Formatter<'_>, whole: u64, nanos: u64) ->
     write!(f, "{whole}.{}", digits.trim_end_matches('0'))
 }
 
-/// A JSON number taken apart: all its digits without the dot, and where the dot stands among them.
+/// A JSON number taken apart: all its digits without the dot, and the dot's position among them.
 struct Digits<'a> {
     negative: bool,
     integer: &'a [u8],
     fraction: &'a [u8],
-    /// How many digits stand in front of the decimal point, once the exponent is applied; may be
-    /// negative.
+    /// Number of digits before the decimal point, once the exponent is applied; may be negative.
     point: i64,
 }
 
@@ -195,7 +193,7 @@ fn exponent_value(text: &str) -> i64 {
     if negative { -bounded } else { bounded }
 }
 
-/// What the digits below one unit amount to.
+/// How the digits below one unit compare with its half.
 #[derive(PartialEq, Eq)]
 enum Rest {
     Zero,
@@ -322,7 +320,8 @@ mod tests {
             ("597.02001953125", 597_020_019_531),
             ("5.9906201171875e3", 5_990_620_117_188),
             ("05990.62011718750000000000", 5_990_620_117_188),
-            // Of pennies and coins: what is left is all that such a float holds.
+            // Prices of pennies and coins: the digits that are left are all that such a float
+            // holds.
             ("0.012299999594688416", 12_300_000),
             ("1.234499995916849e-05", 12_345),
         ] {

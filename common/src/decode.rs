@@ -1,9 +1,8 @@
 //! JSON to [`Tick`]: Kafka values and lines of the archive alike.
 //!
 //! The rules are in `docs/message-format.md`. They live in the strict path, which reads with
-//! serde_json. In front of it stands a fast path that has learned how the last values were laid
-//! out: it takes a value or passes it on, and never decides otherwise than the strict one. It does
-//! not allocate.
+//! serde_json. A fast path runs before it, which has learned how the last values were laid out: it
+//! takes a value or passes it on, and never decides differently. It does not allocate.
 //!
 //! A message that holds several ticks is taken apart first; each of its elements then goes the same
 //! ways.
@@ -30,7 +29,7 @@ mod values;
 pub use elements::{MAX_DAYS, MAX_ELEMENTS};
 pub use json::MAX_VALUE_BYTES;
 pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, usual_field};
-pub use record::{Element, Provenance, Record, RecordContext};
+pub use record::{DecodedTick, Element, Provenance, RecordContext};
 pub use rules::{ProvenanceNames, Rules};
 pub use schemas::{Reference, Schema, SchemaKind, SchemaText, Schemas, Scratch, schema_id};
 pub use shape::{Layout, Part};
@@ -63,14 +62,14 @@ pub struct Decoder {
     rules: Arc<Rules>,
     bounds: TimeBounds,
     shapes: Shapes,
-    /// Of the elements of messages, by what is said around them: see [`around::Around`].
+    /// For the elements of messages, by the kind that is given around them: see [`around::Around`].
     element_shapes: [Shapes; 2],
     buffers: Buffers,
-    /// Those of a registry, where there is one.
+    /// The schemas of a registry, where there is one.
     schemas: Option<Schemas>,
 }
 
-/// What no borrowed slice of a value can show.
+/// Buffers for text that differs from the value's bytes (escapes, letter case).
 #[derive(Debug, Default)]
 struct Buffers {
     /// A symbol that was written with escapes.
@@ -79,9 +78,9 @@ struct Buffers {
     upper: String,
     /// Conditions that were not written plainly.
     conditions: String,
-    /// What Connect would read of a value that is not JSON.
+    /// The part of a value that is not JSON which Connect would read.
     reread: Vec<u8>,
-    /// Nothing may stand behind a value.
+    /// Whether nothing may follow a value.
     refuses_rest: bool,
 }
 
@@ -103,7 +102,7 @@ impl Decoder {
         self.bounds.latest = now.plus_micros(MAX_AHEAD);
     }
 
-    /// Whether what stands behind a value makes it none. In a message it is ignored, as Kafka
+    /// Whether anything after a value makes it invalid. In a message it is ignored, as Kafka
     /// Connect does; in a line of the archive it is something else that was archived.
     pub fn refuse_rest(&mut self, refuses: bool) {
         self.buffers.refuses_rest = refuses;
@@ -113,13 +112,13 @@ impl Decoder {
     /// `payload`. For messages there is [`Decoder::decode_each`]: they may hold several.
     ///
     /// # Errors
-    /// Why it is none. Nothing in `value` can make this panic.
+    /// If the value is no tick; with the reason. Nothing in `value` can make this panic.
     #[inline]
     pub fn decode<'a>(
         &'a mut self,
         value: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let given = self.given(context);
         match self.shapes.decode(value, &given) {
             Some(record) => Ok(record),
@@ -141,10 +140,10 @@ impl Decoder {
         self.each_by(value, context, Self::decode, Self::decode_element, each)
     }
 
-    /// As [`Decoder::decode_each`], by the strict path alone.
+    /// Like [`Decoder::decode_each`], but uses the strict path alone.
     ///
     /// # Errors
-    /// As [`Decoder::decode_each`].
+    /// See [`Decoder::decode_each`].
     pub fn decode_each_strictly(
         &mut self,
         value: &[u8],
@@ -161,12 +160,12 @@ impl Decoder {
         &mut self,
         value: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Option<Record<'a>> {
+    ) -> Option<DecodedTick<'a>> {
         let given = self.given(context);
         self.shapes.decode(value, &given)
     }
 
-    /// As [`Decoder::decode_known`], for the line that `lines` begin with; gives its length, too,
+    /// Like [`Decoder::decode_known`], for the line that `lines` begin with; gives its length, too,
     /// without the newline, which must be there. For loops where looking for the newline beforehand
     /// counts.
     #[inline]
@@ -174,12 +173,12 @@ impl Decoder {
         &mut self,
         lines: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Option<(Record<'a>, usize)> {
+    ) -> Option<(DecodedTick<'a>, usize)> {
         let given = self.given(context);
         self.shapes.decode_line(lines, &given)
     }
 
-    /// What stands beside a value, as far as the fast path needs it.
+    /// The context of a value, as far as the fast path needs it.
     #[inline(always)]
     fn given<'a>(&self, context: &RecordContext<'a>) -> Given<'a> {
         let mut given = Given {
@@ -199,7 +198,7 @@ impl Decoder {
     fn add_given<'a>(&self, context: &RecordContext<'a>, given: &mut Given<'a>) {
         given.symbol = match self.rules.symbol_from {
             SymbolFrom::Value | SymbolFrom::ValueOrKey => None,
-            // The strict path unescapes what stands in quotes, and refuses what is JSON otherwise.
+            // The strict path unescapes quoted text, and refuses other JSON.
             SymbolFrom::Key => {
                 context.key.filter(|key| !values::may_be_json(key)).and_then(of_bytes)
             }
@@ -217,13 +216,17 @@ impl Decoder {
         &mut self,
         value: &[u8],
         context: &RecordContext<'_>,
-        whole: impl for<'a> Fn(&'a mut Self, &'a [u8], &RecordContext<'a>) -> Result<Record<'a>, Reject>,
+        whole: impl for<'a> Fn(
+            &'a mut Self,
+            &'a [u8],
+            &RecordContext<'a>,
+        ) -> Result<DecodedTick<'a>, Reject>,
         part: impl for<'a> Fn(
             &'a mut Self,
             &Elements<'a>,
             elements::Element<'a>,
             &RecordContext<'a>,
-        ) -> Result<Record<'a>, Reject>,
+        ) -> Result<DecodedTick<'a>, Reject>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
         let rules = Arc::clone(&self.rules);
@@ -253,7 +256,7 @@ impl Decoder {
         elements: &Elements<'a>,
         element: elements::Element<'a>,
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let value = element.raw.get().as_bytes();
         let mut given = self.given(context);
         if self.rules.timestamp_from == TimestampFrom::Record {
@@ -262,14 +265,14 @@ impl Decoder {
         let Self { rules, bounds, element_shapes, buffers, .. } = self;
         let strict = Strict { rules, context, bounds: *bounds };
         let outside = Outside(Some((elements, element)));
-        // A symbol that stands around the element goes before the key.
+        // A symbol around the element precedes the key.
         given.key = given.key.filter(|_| matches!(outside.get(Field::Symbol), Ok(None)));
         let Some(around) = around(outside, &rules.conditions) else {
             return strict.decode_element(elements, element, buffers);
         };
         let shapes = &mut element_shapes[around as usize];
         if let Some(record) = shapes.decode(value, &given) {
-            return Ok(Record { provenance: elements.provenance, ..record });
+            return Ok(DecodedTick { provenance: elements.provenance, ..record });
         }
         let record = strict.decode_element(elements, element, buffers)?;
         shapes.learn(|| learn::shape(value, rules));
@@ -281,7 +284,7 @@ impl Decoder {
         elements: &Elements<'a>,
         element: elements::Element<'a>,
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
         Strict { rules, context, bounds: *bounds }.decode_element(elements, element, buffers)
     }
@@ -291,7 +294,7 @@ impl Decoder {
         &'a mut self,
         value: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let Self { rules, bounds, shapes, buffers, .. } = self;
         let record = Strict { rules, context, bounds: *bounds }.decode(value, buffers)?;
         // The like of what is to be taken apart must not be taken as a whole.
@@ -309,16 +312,16 @@ impl Decoder {
         (!is_several(value, &self.rules)).then(|| shape.layout())?
     }
 
-    /// As [`Decoder::decode`], by the strict path alone: the reference that tests hold the fast
-    /// path against.
+    /// Like [`Decoder::decode`], but uses the strict path alone: the reference that tests hold the
+    /// fast path against.
     ///
     /// # Errors
-    /// As [`Decoder::decode`].
+    /// See [`Decoder::decode`].
     pub fn decode_strictly<'a>(
         &'a mut self,
         value: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
         Strict { rules, context, bounds: *bounds }.decode(value, buffers)
     }
@@ -334,7 +337,7 @@ fn of_bytes(text: &[u8]) -> Option<Symbol<'_>> {
     Symbol::new(str::from_utf8(text).ok()?)
 }
 
-/// A clock that is behind must not reject what Kafka itself has already taken: the later of the two
+/// A clock that is late must not reject what Kafka itself has already taken: the later of the two
 /// counts.
 #[inline(always)]
 fn narrow_bounds(bounds: TimeBounds, context: &RecordContext<'_>) -> TimeBounds {
@@ -353,14 +356,14 @@ struct Strict<'r, 'a> {
 }
 
 impl<'a> Strict<'_, 'a> {
-    fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<Record<'a>, Reject> {
+    fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<DecodedTick<'a>, Reject> {
         let Buffers { unescaped, upper, conditions, reread, refuses_rest } = buffers;
         let found =
             read_json(value, *refuses_rest, reread, |text| ValueFields::of(text, self.rules))?;
         self.check_kind(&found, Outside::NOTHING)?;
         found.check_payload()?;
         let tick = self.tick(&found, Outside::NOTHING, unescaped, upper, conditions)?;
-        Ok(Record { tick, provenance: found.provenance() })
+        Ok(DecodedTick { tick, provenance: found.provenance() })
     }
 
     /// The place of an element is that of its message.
@@ -369,26 +372,26 @@ impl<'a> Strict<'_, 'a> {
         elements: &Elements<'a>,
         element: elements::Element<'a>,
         buffers: &'a mut Buffers,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let Buffers { unescaped, upper, conditions, .. } = buffers;
         let found = ValueFields::of(element.raw.get(), self.rules)?;
         let outside = Outside(Some((elements, element)));
         self.check_kind(&found, outside)?;
         found.check_payload()?;
         let tick = self.tick(&found, outside, unescaped, upper, conditions)?;
-        Ok(Record { tick, provenance: elements.provenance })
+        Ok(DecodedTick { tick, provenance: elements.provenance })
     }
 
-    /// What says of which kind a tick is may stand outside, as symbol and time may.
+    /// A tick's kind may be given outside the element, as symbol and time may.
     fn check_kind(&self, found: &ValueFields<'a>, outside: Outside<'_, 'a>) -> Result<(), Reject> {
         self.rules.conditions.iter().enumerate().try_for_each(|(at, condition)| {
             let inside = condition.find(found.object)?;
-            condition.check(inside.or_else(|| outside.said(at)))
+            condition.check(inside.or_else(|| outside.condition_value(at)))
         })
     }
 
-    /// Symbol and time may stand outside: they say of what all elements are. A price that stands
-    /// there is none of theirs.
+    /// Symbol and time may be given outside: they apply to all elements. A price outside is none of
+    /// theirs.
     fn tick(
         &self,
         found: &ValueFields<'a>,
@@ -509,14 +512,16 @@ impl<'a> Strict<'_, 'a> {
         let in_line = || outside.time().or_else(|| values::record_time(found.record_time?));
         self.context.time.or_else(in_line).ok_or_else(|| {
             let name = &self.rules.names.record_time;
-            let detail =
-                format!("the record's own time is not known, and the line has no {name} (--timestamp-from record)");
+            let detail = format!(
+                "the record's own time is not known, and the line has no {name} \
+                    (--timestamp-from record)"
+            );
             Reject::new(Reason::MissingField, detail)
         })
     }
 }
 
-/// What a tick says beside prices and volume. Nothing of it can make the message none.
+/// A tick's fields other than prices and volume. None of them can make the message invalid.
 fn read_extras<'a>(
     fields: &Fields<'a>,
     prices: &RawPrices<'a>,
@@ -548,8 +553,8 @@ fn read_extras<'a>(
     extras
 }
 
-/// What `read` makes of a value. What is no JSON is read once more as Connect would read it;
-/// `refuses_rest`: unless something stands behind it.
+/// Decodes a value by `read`. A value that is not JSON is read once more as Connect would read it;
+/// with `refuses_rest` only if nothing follows it.
 fn read_json<'a, T>(
     value: &'a [u8],
     refuses_rest: bool,

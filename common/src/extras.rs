@@ -1,7 +1,7 @@
-//! [`Extras`]: what a tick may say beside prices and volume: quotes, sale conditions, the feed's
-//! own number.
+//! [`Extras`]: a tick's optional fields other than prices and volume: quotes, sale conditions, the
+//! feed's own number.
 //!
-//! None of it makes or unmakes a tick. What cannot be read is left out, and [`Extras::has_unread`]
+//! None of it makes or unmakes a tick. Unreadable ones are left out, and [`Extras::has_unread`]
 //! says so.
 
 use crate::Price;
@@ -18,12 +18,12 @@ pub const MAX_CODE_BYTES: usize = 32;
 /// Digits of a condition that is a number.
 const MAX_DIGITS: usize = 18;
 
-/// What a tick says beside prices and volume; most say nothing.
+/// A tick's optional fields; most ticks have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extras<'a> {
-    /// In units of 10^-9; 0: none.
+    /// The best bid, in units of 10^-9; 0: none.
     bid: i64,
-    /// The same.
+    /// The best ask, likewise.
     ask: i64,
     /// One more than the feed's number; 0: none.
     after_sequence: u64,
@@ -70,7 +70,7 @@ impl<'a> Extras<'a> {
         (self.bid | self.ask) == 0 && self.after_sequence == 0 && self.conditions.is_empty()
     }
 
-    /// Takes a bid in units of 10^-9. Of zero or below it says that there is none.
+    /// Sets the bid, in units of 10^-9. Zero or less means none.
     #[inline]
     pub fn set_bid(&mut self, nanos: i64) {
         self.bid = nanos.max(0);
@@ -116,7 +116,7 @@ pub struct Codes<'a>(
 );
 
 impl<'a> Codes<'a> {
-    /// Each of them, in the feed's order.
+    /// All codes, in the feed's order.
     pub fn iter(self) -> impl Iterator<Item = &'a str> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
@@ -157,7 +157,7 @@ impl<'a> Codes<'a> {
         self.0
     }
 
-    /// What [`Codes::text`] gave.
+    /// The text of [`Codes::text`].
     #[must_use]
     pub fn of_text(text: &'a str) -> Self {
         Self(text)
@@ -173,8 +173,8 @@ impl<'a> Codes<'a> {
         Some((if is_empty { Self::default() } else { codes }, length))
     }
 
-    /// The codes that a JSON value holds, and whether these are all that it says. What is not plain
-    /// is written into `buffer`.
+    /// The codes that a JSON value holds, and whether it has nothing else. Text with escapes is
+    /// written into `buffer`.
     pub(crate) fn of_json(json: &'a str, buffer: &'a mut String) -> (Self, bool) {
         if let Some((codes, length)) = Self::at_front(json.as_bytes())
             && length == json.len()
@@ -394,7 +394,8 @@ mod tests {
         }
 
         #[test]
-        fn codes_come_back_from_their_texts(codes in proptest::collection::vec("[A-Z0-9é]{1,8}( [a-z]{1,8})?", 0..16)) {
+        fn codes_come_back_from_their_texts(codes in proptest::collection::vec("[A-Z0-9é]{1,8}( \
+            [a-z]{1,8})?", 0..16)) {
             let mut buffer = String::new();
             let again = Codes::of(codes.iter().map(String::as_str), &mut buffer);
             prop_assert_eq!(again.iter().collect::<Vec<_>>(), codes.iter().collect::<Vec<_>>());

@@ -16,10 +16,10 @@ macro_rules! named_enum {
         }
 
         impl $name {
-            /// Each of them.
+            /// All values.
             pub const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
 
-            /// Its name.
+            /// The value's name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -37,7 +37,7 @@ pub trait Named: Copy + PartialEq + Send + Sync + 'static {
     /// Each value, its name, and what it means.
     const ALL: &'static [(Self, &'static str, &'static str)];
 
-    /// Its name; no value is without one.
+    /// The name; no value is without one.
     #[must_use]
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|(value, ..)| *value == self).map_or("", |(_, name, _)| name)

@@ -1,13 +1,13 @@
-//! [`Place`]: where a tick stands in its topic, which is its identity.
+//! [`Place`]: the identity of a tick in its topic.
 
-/// A message's place, and which of the message's elements it is; 0 where the message is the tick.
+/// The identity of a tick: the message's partition and offset, and the tick's index in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The partition of Kafka's topic.
     pub partition: i32,
     /// The message's offset in it.
     pub offset: i64,
-    /// Which of the message's ticks it is.
+    /// The tick's index in the message; 0 where the message is the tick.
     pub index: u16,
 }
 
@@ -15,7 +15,7 @@ pub struct Place {
 const OFFSET_BITS: u32 = 48;
 
 impl Place {
-    /// Numbers below it are those of messages, or of their first elements.
+    /// Numbers below this bound belong to first ticks: each equals the message's offset.
     pub const FIRST_ELEMENTS: u64 = 1 << OFFSET_BITS;
 
     /// The place of a message, and of its first tick.
@@ -26,8 +26,8 @@ impl Place {
     }
 
     /// Offset and index as one number, for sets: the offset itself for a message's first element,
-    /// so that neighbouring messages are neighbours in the set; those of each later element lie far
-    /// above. `None` for an offset below zero or of 2^48 and more, which no broker gives.
+    /// so that neighbouring messages are neighbours in the set; those of each later element are far
+    /// above. `None` for an offset below zero or of 2^48 and more, which no broker can assign.
     #[must_use]
     #[inline]
     pub const fn number(&self) -> Option<u64> {

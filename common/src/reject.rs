@@ -12,23 +12,23 @@ named_enum! {
         Empty => "empty",
         /// Longer than [`crate::decode::MAX_VALUE_BYTES`].
         TooLarge => "too_large",
-        /// Its bytes are no text in UTF-8.
+        /// Not valid UTF-8.
         NotUtf8 => "not_utf8",
-        /// Its text is no JSON.
+        /// Not valid JSON.
         NotJson => "not_json",
-        /// It is JSON, and no object.
+        /// Valid JSON, but not an object.
         NotObject => "not_object",
-        /// In a schema registry's format, and its schema is none that values can be read by.
+        /// In a schema registry's format, but no values can be read by its schema.
         UnknownSchema => "unknown_schema",
-        /// Bytes that its schema says nothing of.
+        /// The bytes do not match the schema.
         NotOfSchema => "not_of_schema",
         /// A field that a tick needs is not there, or it is not clear which member it is.
         MissingField => "missing_field",
-        /// Of a kind that is not meant, as a feed's quotes beside its trades.
+        /// A kind of message that the flags exclude, such as quotes in a feed of trades.
         OtherKind => "other_kind",
-        /// No symbol: empty, too long, or with control characters.
+        /// The symbol is empty, too long or unprintable.
         BadSymbol => "bad_symbol",
-        /// No time.
+        /// The time cannot be parsed.
         BadTimestamp => "bad_timestamp",
         /// A time without an offset that its zone never had: clocks went forward over it.
         NonexistentTime => "nonexistent_time",
@@ -36,13 +36,14 @@ named_enum! {
         AmbiguousTime => "ambiguous_time",
         /// A time before `--oldest`, or more than a day ahead.
         TimestampOutOfRange => "timestamp_out_of_range",
-        /// No price.
+        /// The price cannot be parsed, is zero or less, or has too many digits.
         BadPrice => "bad_price",
-        /// No volume.
+        /// The volume cannot be parsed, or is below zero.
         BadVolume => "bad_volume",
         /// high below, or low above, another price of the tick.
         InconsistentPrices => "inconsistent_prices",
-        /// A tick that PostgreSQL does not take, be it for a constraint that somebody has added.
+        /// PostgreSQL refuses the tick, for example because of a constraint that somebody has
+        /// added.
         RefusedByDatabase => "refused_by_database",
     }
 }
@@ -52,7 +53,7 @@ named_enum! {
 pub struct Reject {
     /// The kind of reason.
     pub reason: Reason,
-    /// A sentence for a person.
+    /// A sentence for people, with the field and the value.
     pub detail: String,
 }
 
@@ -68,8 +69,8 @@ impl fmt::Display for Reject {
     }
 }
 
-/// At most 80 characters of `text`, for use in a sentence. What would not be seen there, or turn
-/// the rest of it, is escaped.
+/// At most 80 characters of `text`, for use in a sentence. Characters that would be invisible
+/// there, or turn the rest of it, are escaped.
 pub(crate) fn excerpt(text: &str) -> String {
     const LIMIT: usize = 80;
     let mut excerpt = String::new();

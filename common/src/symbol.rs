@@ -13,7 +13,7 @@ const SHORT: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Symbol<'a> {
     text: &'a str,
-    /// Its first eight bytes, the first of them lowest, and zeros where there are fewer.
+    /// The first eight bytes, the first of them lowest, and zeros where there are fewer.
     word: u64,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Symbol<'a> {
         if bytes[len] == b'"' { Self::new(str::from_utf8(&bytes[..len]).ok()?) } else { None }
     }
 
-    /// Its text.
+    /// The symbol's text.
     #[must_use]
     #[inline]
     pub fn as_str(self) -> &'a str {
@@ -111,7 +111,7 @@ fn is_ignorable(character: char) -> bool {
 }
 
 /// Format controls, characters of private use, and what Unicode has given to none: these are what
-/// `str::escape_debug` escapes behind another character. There it leaves combining marks as they
+/// `str::escape_debug` escapes after another character. There it leaves combining marks as they
 /// are.
 fn is_without_glyph(character: char) -> bool {
     let mut bytes = [b'a'; 5];
@@ -152,7 +152,7 @@ impl<V> SymbolMap<V> {
         }
     }
 
-    /// In no particular order.
+    /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (Symbol<'_>, &V)> {
         let short = self.short.values().map(|(text, value)| (&**text, value));
         let all = short.chain(self.long.iter().map(|(text, value)| (&**text, value)));
@@ -186,7 +186,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_symbol_at_the_front_ends_with_a_quote(text in "[A-Za-z0-9.^ &ä\u{200b}\n-]{0,70}", after in "(\"|\\\\|)[ -~]{8}") {
+        fn the_symbol_at_the_front_ends_with_a_quote(text in "[A-Za-z0-9.^ \
+            &ä\u{200b}\n-]{0,70}", after in "(\"|\\\\|)[ -~]{8}") {
             let bytes = format!("{text}{after}");
             let expected = if after.starts_with('"') { Symbol::new(&text) } else { None };
             prop_assume!(after.starts_with(['"', '\\']));

@@ -32,7 +32,7 @@ impl<'a> Tick<'a> {
     /// A tick of the given parts; `bounds` are the instants that are believed.
     ///
     /// # Errors
-    /// The first rule that the parts break.
+    /// If the parts break a rule; with the first one.
     pub fn new(
         symbol: &'a str,
         timestamp: Timestamp,
@@ -50,7 +50,7 @@ impl<'a> Tick<'a> {
         if tick.is_valid(&bounds) { Ok(tick) } else { Err(tick.reject(&bounds)) }
     }
 
-    /// As [`Tick::new`], for a symbol that has been looked at, and without the reason: a `Result`
+    /// Like [`Tick::new`], for a symbol that has been checked, and without the reason: a `Result`
     /// of this size would be copied for each tick.
     #[must_use]
     #[inline]
@@ -66,7 +66,7 @@ impl<'a> Tick<'a> {
         tick.is_valid(&bounds).then_some(tick)
     }
 
-    /// The same tick, saying this as well. Nothing in it makes a tick invalid.
+    /// The tick with these extras. None of them makes a tick invalid.
     #[must_use]
     pub fn with_extras(self, extras: Extras<'a>) -> Self {
         Self { extras, ..self }
@@ -162,7 +162,7 @@ fn symbol_of(text: &str) -> Result<Symbol<'_>, Reject> {
         let what = match text.trim() {
             "" => "is empty",
             trimmed if trimmed.len() < text.len() => {
-                "has blanks in front of it or behind it: the producer must leave these out"
+                "has blanks before or after it: the producer must leave these out"
             }
             _ if text.len() > MAX_SYMBOL_BYTES => "has more than 64 bytes",
             _ => "has characters that are not seen: the producer must leave these out",

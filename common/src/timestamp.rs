@@ -17,7 +17,7 @@ pub use zone::TimeZone;
 /// The instant that a text with an offset names.
 ///
 /// # Errors
-/// [`TimeError`]
+/// If the text is no time: see [`TimeError`].
 pub fn parse_rfc3339(text: &str) -> Result<Timestamp, TimeError> {
     text::parse(text, None)
 }

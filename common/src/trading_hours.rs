@@ -22,9 +22,9 @@ struct Hours {
 }
 
 impl TradingHours {
-    /// Each session from its opening to its close, in order; none of those of `holidays`. A session
-    /// is that of the day on which it ends, as exchanges count: one over midnight begins the
-    /// evening before, so Monday's on Sunday. Of a market that never closes each UTC day is one.
+    /// Each session from its opening to its close, in order; none on `holidays`. A session is that
+    /// of the day on which it ends, as exchanges count: one over midnight begins the evening
+    /// before, so Monday's on Sunday. Each UTC day is a session of a market that never closes.
     #[must_use]
     pub fn sessions(&self, holidays: &BTreeSet<Holiday>) -> Vec<(Timestamp, Timestamp)> {
         let days = DAYS.0.series(jiff::ToSpan::day(1)).take_while(|day| *day < DAYS.1);

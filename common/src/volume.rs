@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Volume {
     whole: u64,
-    /// What stands behind the point in units of 10^-9, and one more: so an `Option` of it takes no
-    /// more room, and ticks are copied as quickly as those of whole shares.
+    /// The fraction in units of 10^-9, plus one: the zero niche keeps `Option<Volume>` as small as
+    /// `Volume`, and ticks are copied as quickly as those of whole shares.
     part: NonZeroU32,
 }
 
@@ -37,14 +37,14 @@ impl Volume {
         Self::from_parts(i64::try_from(nanos.div_euclid(one)).ok()?, nanos.rem_euclid(one) as u32)
     }
 
-    /// What stands before the point.
+    /// The digits before the point.
     #[must_use]
     #[inline]
     pub const fn whole(self) -> u64 {
         self.whole
     }
 
-    /// What stands behind it, in units of 10^-9.
+    /// The digits after it, in units of 10^-9.
     #[must_use]
     #[inline]
     pub const fn nanos(self) -> u32 {

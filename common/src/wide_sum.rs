@@ -109,14 +109,14 @@ impl fmt::Display for WideSum {
     }
 }
 
-/// An exact number with up to 18 digits behind the point.
+/// An exact number with up to 18 digits after the point.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exact {
     /// Whether it is below zero.
     pub is_negative: bool,
-    /// What stands before the point, without the sign.
+    /// The digits before the point, without the sign.
     pub whole: WideSum,
-    /// What stands behind it, in units of 10^-18.
+    /// The digits after it, in units of 10^-18.
     pub attos: u64,
 }
 

@@ -1,5 +1,6 @@
--- Run by the job `passwords` of docker-compose.yml at each `up`: PostgreSQL's passwords become what its environment says.
--- The superuser's own is left alone where .env has the demo's: a person may have changed it by hand.
+-- Run by the job `passwords` of docker-compose.yml at each `up`: PostgreSQL's passwords become what
+-- its environment says. The superuser's own is left alone where .env has the demo's: a person may
+-- have changed it by hand.
 \getenv superuser POSTGRES_PASSWORD
 \getenv owner OWNER_DB_PASSWORD
 \getenv speed SPEED_DB_PASSWORD
@@ -9,8 +10,8 @@
 set log_statement = 'none';
 set log_min_error_statement = 'panic';
 set log_min_duration_statement = -1;
--- The superuser's first, and each by itself: the server's port is there already, so a role that is missing leaves no other one
--- the password that it had.
+-- The superuser's first, and each by itself: the server's port is there already, so a role that is
+-- missing leaves no other one the password that it had.
 select :'superuser' <> 'stocks' as is_own \gset
 \if :is_own
 alter role stocks password :'superuser';

@@ -1,10 +1,11 @@
--- Hands tables, views and functions that another user has made in this database over to stocks_owner. For a database that
--- was used before it had roles.
--- Run it after roles.sql and before the next start, as their owner where that one may grant stocks_owner (as who ran
--- roles.sql may), or as a superuser. It touches nothing outside the schema public, and no other database; `reassign
--- owned` would take every database of the old owner along.
+-- Hands tables, views and functions that another user has made in this database over to
+-- stocks_owner. For a database that was used before it had roles. Run it after roles.sql and before
+-- the next start, as their owner where that one may grant stocks_owner (as who ran roles.sql may),
+-- or as a superuser. It touches nothing outside the schema public, and no other database;
+-- `reassign owned` would take every database of the old owner along.
 --   psql --dbname stocks --set ON_ERROR_STOP=1 --file deploy/postgres/hand-over.sql
--- The next migration run gives all roles their rights:  speed-layer --migrations only, as stocks_owner.
+-- The next migration run gives all roles their rights:  speed-layer --migrations only, as
+-- stocks_owner.
 begin;
 
 -- Who gives something away must be a member of those who get it.

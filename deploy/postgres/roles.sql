@@ -1,13 +1,15 @@
 -- The database's roles, each with the least rights:
---   stocks_owner    owns the tables and runs the migrations; nothing that runs all the time logs in as it
+--   stocks_owner    owns the tables and runs the migrations; no long-running program logs in as it
 --   speed_writer    speed-layer --migrations check
 --   batch_writer    batch-layer --migrations check
 --   grafana_reader  dashboards
--- Run in the database of the stocks, before the first migration; again at any time, it changes nothing. By a superuser,
--- or by the database's owner with CREATEROLE, which is what RDS, Cloud SQL and Azure give:
+-- Run in the database of the stocks, before the first migration; again at any time, it changes
+-- nothing. By a superuser, or by the database's owner with CREATEROLE, which is what RDS, Cloud SQL
+-- and Azure give:
 --   psql --dbname stocks --set ON_ERROR_STOP=1 --file deploy/postgres/roles.sql
--- Passwords are set apart, so that none stands in a file of the project:  \password speed_writer  and so on.
--- The rights on single tables are in migrations/grants.sql, which each migration run applies.
+-- Passwords are set apart, so that none stands in a file of the project:  \password speed_writer
+-- and so on. The rights on single tables are in migrations/grants.sql, which each migration run
+-- applies.
 begin;
 
 do
@@ -36,7 +38,8 @@ begin
 end
 $$;
 
--- PostgreSQL 14 and older let everybody make objects there, which a definer's function or a careless query may then run.
+-- PostgreSQL 14 and older let everybody make objects there, which a definer's function or a
+-- careless query may then run.
 revoke all on schema public from public;
 grant create on schema public to stocks_owner;
 
@@ -54,12 +57,14 @@ begin
 end
 $$;
 
--- Whoever edits a dashboard can write any query; it must end, and a mistake must not change anything.
+-- Whoever edits a dashboard can write any query; it must end, and a mistake must not change
+-- anything.
 alter role grafana_reader set default_transaction_read_only = on;
 alter role grafana_reader set statement_timeout = '30s';
 -- Compiling a dashboard's short queries takes longer than running them.
 alter role grafana_reader set jit = off;
--- A few symbols out of many lie all over a table. On disks without a moving head their index is the way to them.
+-- A few symbols out of many lie all over a table. On disks without a moving head their index is the
+-- way to them.
 alter role grafana_reader set random_page_cost = 1.1;
 -- A writer whose process hangs must not hold up the other writers for ever.
 alter role speed_writer set idle_in_transaction_session_timeout = '5min';

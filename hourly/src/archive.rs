@@ -19,7 +19,7 @@ pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin, uncompressed};
 pub use object::{MAX_OBJECTS, Object};
 pub use prefix::{Folder, PrefixTemplate};
 pub use s3::S3Options;
-pub use twins::{Twin, twins};
+pub use twins::{Twin, find_twins};
 
 use futures::stream::{self, Stream, StreamExt};
 use local::LocalStore;
@@ -134,7 +134,7 @@ impl ObjectStore {
     /// Writes a file as an object, all of it at once; gives its etag.
     ///
     /// # Errors
-    /// [`StoreError`], with the key; here and below.
+    /// [`StoreError`], with the key.
     pub async fn put(&self, key: &str, path: &Path) -> Result<String, StoreError> {
         match self {
             Self::S3(store) => store.put(key, path).await,
@@ -143,6 +143,9 @@ impl ObjectStore {
     }
 
     /// Copies an object of `size` bytes, all of it at once; gives the copy's etag.
+    ///
+    /// # Errors
+    /// [`StoreError`], with the key.
     pub async fn copy(&self, from: &str, to: &str, size: u64) -> Result<String, StoreError> {
         match self {
             Self::S3(store) => store.copy(from, to, size).await,
@@ -151,6 +154,9 @@ impl ObjectStore {
     }
 
     /// Deletes an object. That there is none is no error.
+    ///
+    /// # Errors
+    /// [`StoreError`], with the key.
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         match self {
             Self::S3(store) => store.delete(key).await,

@@ -1,7 +1,7 @@
 //! The flags of a run; their comments are the manual (`batch-layer --help`).
 
 use crate::flags::{
-    ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, Plan, PrefixArg, span,
+    ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, HourPlan, PrefixArg, span,
 };
 use crate::lake::{FromLake, SourceArgs};
 use clap::Parser;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Without further flags it brings the last 48 hours up to date, and older ones of which it knows
 /// that something is missing: an hour is computed when it is over, and again whenever one of its
 /// objects was added, replaced or deleted. Running it twice changes nothing, and a run that was
-/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob: beside another
+/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob: next to another
 /// run it leaves at once. With --from or --hour it waits for the other's end, unless both --share
 /// their hours.
 #[derive(Debug, Clone, Parser)]
@@ -97,7 +97,7 @@ Exit codes:
 impl Args {
     /// What `batch_runs` shows of the flags: no secrets.
     #[must_use]
-    pub fn describe(&self, plan: &Plan) -> String {
+    pub fn describe(&self, plan: &HourPlan) -> String {
         let (bucket, prefix) = (&self.archive.bucket, self.below.prefix.as_str());
         let HourArgs { grace, slack, .. } = &self.hours;
         let recompute = if self.recompute { " --recompute" } else { "" };
@@ -114,7 +114,7 @@ impl Args {
 
     /// # Errors
     /// Where hours are to be shared that are not over: each run would have a window of its own.
-    pub fn check_shared(&self, plan: &Plan) -> Result<(), Failure> {
+    pub fn check_shared(&self, plan: &HourPlan) -> Result<(), Failure> {
         match self.hours.to {
             Some(to) if self.share && to > plan.due => {
                 Err(Failure::Configuration(anyhow::anyhow!(
@@ -129,7 +129,7 @@ impl Args {
 
     /// What runs have in common that share their hours; `None`: this one does not.
     #[must_use]
-    pub fn group(&self, plan: &Plan) -> Option<String> {
+    pub fn group(&self, plan: &HourPlan) -> Option<String> {
         let mut hasher = FxHasher::default();
         (self.archive.format().describe(), self.anomalies.describe()).hash(&mut hasher);
         self.share.then(|| format!("{}, other flags {:x}", self.describe(plan), hasher.finish()))
@@ -146,7 +146,7 @@ mod tests {
         Hour::parse(text).unwrap()
     }
 
-    fn plan(flags: &[&str]) -> Result<Plan, Failure> {
+    fn plan(flags: &[&str]) -> Result<HourPlan, Failure> {
         let always = ["batch-layer", "--database-url", "postgres://u:p@h/d"];
         let args = Args::try_parse_from(always.iter().chain(flags)).unwrap();
         let now = hour("2025-06-04T10").start().plus_micros(3 * Timestamp::MINUTE);

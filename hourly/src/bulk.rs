@@ -147,11 +147,12 @@ impl Bulk {
         }
     }
 
-    /// Says what it has read, and lets it go.
+    /// Logs what it read and closes it.
     pub async fn close(&self) {
         if let Self::Spark(spark) = self {
             let (read, left) = (spark.read, spark.left);
             tracing::info!(
+                version = %spark.version,
                 read,
                 left,
                 "Spark {} read {read} objects; {left} were read here",

@@ -1,6 +1,6 @@
 //! [`Checksum`]: tells whether two collections hold the same ticks, in whatever order they come.
 
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::tick::Prices;
 use common::{Extras, Price, Tick, TimeBounds, Timestamp, Volume};
 use std::fmt;
@@ -37,8 +37,8 @@ pub struct Checksum {
 
 impl<'a> TickContent<'a> {
     #[must_use]
-    pub fn of(record: &Record<'a>) -> Self {
-        let Record { tick, .. } = record;
+    pub fn of(record: &DecodedTick<'a>) -> Self {
+        let DecodedTick { tick, .. } = record;
         let prices = Tick::prices(tick);
         Self {
             symbol: tick.symbol().as_str(),
@@ -185,7 +185,7 @@ pub fn carried_nanos(price: Price) -> u64 {
     nanos(carried.unwrap_or(price))
 }
 
-/// The same of a volume.
+/// The parts of a volume, as those of a price.
 fn carried_parts(volume: Volume) -> (u64, u32) {
     if is_exact_volume(volume) {
         return parts(volume);

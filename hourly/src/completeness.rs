@@ -39,7 +39,7 @@ const LISTED_AT_MOST: i64 = 1000;
 
 /// What was found of the hours that were looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CompletenessSummary {
     pub incomplete: u64,
     /// One of them, with the reason.
     pub example: Option<String>,
@@ -51,7 +51,7 @@ pub struct Verdict {
 /// the hour.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn incomplete_hours(db: &mut BatchDb, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
     // Hops from one hour to the next in the index of hour_bars, which has a row for each symbol.
     let statement = pg::query_scalar(include_str!("../sql/completeness/incomplete.sql"))
@@ -64,6 +64,9 @@ pub async fn incomplete_hours(db: &mut BatchDb, due: Hour) -> Result<BTreeSet<Ho
 
 /// When the last run began that looked at all of its usual window, came to its end and was not
 /// stopped: what was archived since may lie as far back before that as a run looks back.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn last_run(db: &mut BatchDb) -> Result<Option<Timestamp>, Failure> {
     let statement = pg::query_scalar(include_str!("../sql/completeness/last_run.sql"))
         .bind(crate::stop::STOPPED);
@@ -71,7 +74,7 @@ pub async fn last_run(db: &mut BatchDb) -> Result<Option<Timestamp>, Failure> {
     Ok(last.map(Timestamp::from))
 }
 
-/// What the archive itself tells of hours.
+/// What the archive itself tells about hours.
 #[derive(Debug)]
 pub struct Lacks<'a> {
     /// Hours in whose folders no line is a tick, with the number of lines.
@@ -80,13 +83,16 @@ pub struct Lacks<'a> {
     pub offsets: &'a BTreeMap<Hour, String>,
 }
 
-/// Judges hours that were `listed`, and those of which the archive itself tells something, by what
-/// is known now.
+/// Sets the status of the hours `listed`, and of those that the archive itself tells something
+/// about.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn check_completeness(
     db: &mut BatchDb,
     window: &Range<Hour>,
     (listed, lacks): (&[Timestamp], Lacks<'_>),
-) -> Result<Verdict, Failure> {
+) -> Result<CompletenessSummary, Failure> {
     db.transact("writing archive_hours in", TransactionLock::None, async |transaction| {
         write_hours(transaction, listed, lacks).await
     })
@@ -95,14 +101,14 @@ pub async fn check_completeness(
         .await
 }
 
-const JUDGED: &str = include_str!("../sql/completeness/status.sql");
+const UPDATE_STATUS: &str = include_str!("../sql/completeness/status.sql");
 
 async fn write_hours(
     transaction: &mut PgTransaction<'_>,
     listed: &[Timestamp],
     Lacks { rejected, offsets }: Lacks<'_>,
 ) -> Result<(), sqlx::Error> {
-    pg::query(JUDGED)
+    pg::query(UPDATE_STATUS)
         .bind(Timestamptz::all(listed.iter().copied()))
         .bind(Timestamptz::all(rejected.keys().map(|hour| hour.start())))
         .bind(rejected.values().map(|lines| lines.cast_signed()).collect::<Vec<_>>())
@@ -116,7 +122,7 @@ async fn write_hours(
 async fn read_verdict(
     connection: &mut PgConnection,
     window: &Range<Hour>,
-) -> Result<Verdict, sqlx::Error> {
+) -> Result<CompletenessSummary, sqlx::Error> {
     let row = pg::query(include_str!("../sql/completeness/verdict.sql"))
         .bind(Timestamptz(window.start.start()))
         .bind(Timestamptz(window.end.start()))
@@ -125,7 +131,7 @@ async fn read_verdict(
     let incomplete: i64 = row.try_get("incomplete")?;
     let speed_only: i64 = row.try_get("speed_only")?;
     let example: Option<String> = row.try_get("example")?;
-    Ok(Verdict {
+    Ok(CompletenessSummary {
         incomplete: incomplete.cast_unsigned(),
         example: example.filter(|_| incomplete > 0),
         speed_only: speed_only.cast_unsigned(),

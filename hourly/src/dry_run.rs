@@ -2,7 +2,7 @@
 
 use crate::archive::{Folder, ObjectStore};
 use crate::args::Args;
-use crate::flags::Plan;
+use crate::flags::HourPlan;
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::lake::FromLake;
@@ -35,7 +35,7 @@ struct Todo {
 /// As a run's.
 pub async fn run(
     args: &Args,
-    plan: &Plan,
+    plan: &HourPlan,
     store: &ObjectStore,
     mut db: BatchDb,
 ) -> Result<(), Failure> {
@@ -100,7 +100,7 @@ fn reasons(survey: &Survey) -> Vec<String> {
 
 async fn note_stale(
     db: &mut BatchDb,
-    plan: &Plan,
+    plan: &HourPlan,
     hours: &mut BTreeMap<Hour, Todo>,
 ) -> Result<(), Failure> {
     for stale in db.stale(plan.due, &plan.window).await? {
@@ -115,7 +115,7 @@ async fn note_stale(
 }
 
 /// `may_be_less`: which of them the lake makes needless is known once they are looked at.
-fn text(hours: &BTreeMap<Hour, Todo>, plan: &Plan, may_be_less: bool) -> String {
+fn text(hours: &BTreeMap<Hour, Todo>, plan: &HourPlan, may_be_less: bool) -> String {
     let mut text = format!("{:<18} {:>9} {:>12}  why\n", "hour", "objects", "to read");
     for (hour, todo) in hours {
         let mut why = todo.why.join(", ");

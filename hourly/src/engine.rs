@@ -10,10 +10,10 @@ pub mod conflicts;
 use crate::archive::Object;
 use crate::bulk::Bulk;
 use crate::hour::Hour;
+use crate::pending_hours::{self, MAX_BARS, PendingHour, PendingHours};
 use crate::reader::{Breakage, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, HourBars, Offsets, Scan};
 use crate::stop::stopped;
-use crate::totals::{self, MAX_BARS, PendingHour, PendingHours};
 use futures::stream::{self, StreamExt};
 use service::Failure;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Engine {
     pub reader: Reader,
     /// What may read objects in its place.
     pub bulk: Bulk,
-    totals: PendingHours,
+    pending: PendingHours,
     stop: CancellationToken,
     /// The sizes of the objects that were read since they were asked for last.
     read: Vec<u64>,
@@ -48,7 +48,7 @@ impl Engine {
         Self {
             reader,
             bulk: Bulk::default(),
-            totals: PendingHours::default(),
+            pending: PendingHours::default(),
             stop,
             read: Vec::new(),
         }
@@ -74,7 +74,7 @@ impl Engine {
     /// `keep` names.
     ///
     /// # Errors
-    /// Where the store is away or the run is stopped; here and below.
+    /// Where the store is away or the run is stopped.
     pub async fn remember(
         &mut self,
         object: &Object,
@@ -83,27 +83,30 @@ impl Engine {
     ) -> Result<(), Failure> {
         self.read.push(object.size);
         let parts = std::mem::take(&mut scan.hours);
-        self.add_to_totals(object, parts, keep).await
+        self.add_to_pending(object, parts, keep).await
     }
 
     /// Forgets what an earlier version of an object has given.
     pub fn forget_object(&mut self, key: &str) {
-        self.totals.forget_object(key);
+        self.pending.forget_object(key);
     }
 
     /// Forgets all that was read.
     pub fn forget_all(&mut self) {
-        self.totals = PendingHours::default();
+        self.pending = PendingHours::default();
     }
 
     /// Forgets every hour before `hour`.
     pub fn forget_before(&mut self, hour: Hour) {
-        self.totals.forget_before(hour);
+        self.pending.forget_before(hour);
     }
 
     /// Sums up what `objects`, which come in the order of their keys, hold of an hour: of two
     /// records with the same place the one in the earlier key counts. What they hold of hours that
     /// `keep` names is kept for later.
+    ///
+    /// # Errors
+    /// Where the store is away or the run is stopped.
     pub async fn sum(
         &mut self,
         hour: Hour,
@@ -127,12 +130,12 @@ impl Engine {
         keep: &impl Fn(Hour) -> bool,
     ) -> Result<Option<Summed>, Failure> {
         // What was kept of others, for another question, is in sums that cannot be taken apart.
-        if self.totals.holds_others(hour, objects) {
-            self.totals.take(hour);
+        if self.pending.holds_others(hour, objects) {
+            self.pending.take(hour);
         }
         let missing: Vec<_> = objects
             .iter()
-            .filter(|object| !self.totals.holds(hour, &object.key))
+            .filter(|object| !self.pending.holds(hour, &object.key))
             .cloned()
             .collect();
         // What a cluster says of some objects is in memory until all of them are remembered.
@@ -142,7 +145,7 @@ impl Engine {
                 return Ok(Some(unread));
             }
         }
-        let total = self.totals.take(hour);
+        let total = self.pending.take(hour);
         match objects.first() {
             // One of them was read for an earlier hour, changed since, and is missing here or too
             // much.
@@ -155,7 +158,7 @@ impl Engine {
         }
     }
 
-    /// Reads and remembers some objects; gives what stands in the way of one.
+    /// Reads and remembers some objects; returns the first obstacle.
     async fn read_some(
         &mut self,
         hour: Hour,
@@ -199,7 +202,8 @@ impl Engine {
         let spans_of_objects =
             |object: &Object| (object.clone(), spans.get(&object.key).copied().flatten());
         let spans_of_objects: Vec<_> = objects.iter().map(spans_of_objects).collect();
-        let search = conflicts::Search { reader: &self.reader, hour, objects: &spans_of_objects };
+        let search =
+            conflicts::ConflictSearch { reader: &self.reader, hour, objects: &spans_of_objects };
         let stop = self.stop.clone();
         match stop
             .run_until_cancelled(search.run(&sum.repeated, &mut self.read))
@@ -214,7 +218,10 @@ impl Engine {
         }
     }
 
-    /// What `objects` hold of an hour beside the records that `known` has.
+    /// What `objects` hold of an hour other than the records that `known` has.
+    ///
+    /// # Errors
+    /// Where the store is away or the run is stopped.
     pub async fn sum_without(
         &mut self,
         hour: Hour,
@@ -231,7 +238,7 @@ impl Engine {
                     self.read.push(object.size);
                     for (_, part) in scan.hours.into_iter().filter(|(of, _)| *of == hour) {
                         known.add_all(part.offsets.clone());
-                        let Some(more) = totals::joined(sum, part) else {
+                        let Some(more) = pending_hours::joined(sum, part) else {
                             return Ok(Summed::TooWide);
                         };
                         sum = more;
@@ -244,6 +251,9 @@ impl Engine {
     }
 
     /// What `object` holds of an hour of the records that `known` has, and of no others.
+    ///
+    /// # Errors
+    /// Where the store is away or the run is stopped.
     pub async fn sum_known(
         &mut self,
         hour: Hour,
@@ -263,8 +273,9 @@ impl Engine {
         }
     }
 
-    /// Adds parts to the totals; reads the object again where records of it are there already.
-    async fn add_to_totals(
+    /// Adds parts to the pending hours; reads the object again where records of it are there
+    /// already.
+    async fn add_to_pending(
         &mut self,
         object: &Object,
         parts: Vec<(Hour, HourBars)>,
@@ -273,12 +284,12 @@ impl Engine {
         let needed = |parts: Vec<(Hour, HourBars)>| {
             parts.into_iter().filter(|(hour, _)| keep(*hour)).collect()
         };
-        let again = self.totals.merge_object(&object.key, needed(parts));
+        let again = self.pending.merge_object(&object.key, needed(parts));
         if !again.is_empty() {
             match self.reader.read(object, Some(Arc::new(again))).await {
                 Ok(scan) => {
                     self.read.push(object.size);
-                    let rest = self.totals.merge_object(&object.key, needed(scan.hours));
+                    let rest = self.pending.merge_object(&object.key, needed(scan.hours));
                     debug_assert!(rest.is_empty(), "what overlapped was left out");
                 }
                 Err(ReadError::Outage(failure)) => return Err(failure),
@@ -288,7 +299,7 @@ impl Engine {
                 Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => {}
             }
         }
-        self.totals.shrink(MAX_BARS);
+        self.pending.shrink(MAX_BARS);
         Ok(())
     }
 }

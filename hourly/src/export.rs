@@ -47,7 +47,7 @@ pub async fn run(args: ExportArgs, stop: CancellationToken) -> Result<(), Failur
     let others =
         Others::of(&mut db, std::slice::from_ref(&args.below.prefix), &range.hours).await?;
     let reader = Reader::new(store.clone(), args.archive.format(), stop.clone());
-    let reader = reader.expecting_broken(broken.iter().cloned()).beside(others);
+    let reader = reader.expecting_broken(broken.iter().cloned()).with_others(others);
     let source = Source::new((&args, format), store, db, reader, stop.clone());
     let mut export = Export::new(source, output, stop);
     match export.run(&args, &range, &broken).await {
@@ -95,12 +95,15 @@ impl Export {
             (self.output.take(), range.hours.clone(), self.incomplete.clone());
         let is_replaced = move |hour: Hour| hours.contains(&hour) && !incomplete.contains(&hour);
         blocking(move || output.map_or(Ok(()), |output| output.finish(is_replaced))).await?;
-        let (ticks, raw) = (counted(self.ticks, "tick"), self.from_raw);
-        let (hours, lake) =
-            (counted(self.from_lake + raw, "hour"), counted(self.from_lake, "hour"));
+        let (lake_hours, raw_hours) = (self.from_lake, self.from_raw);
+        let hours = lake_hours + raw_hours;
+        let text = format!("{} of {}", counted(self.ticks, "tick"), counted(hours, "hour"));
         tracing::info!(
             ticks = self.ticks,
-            "{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects"
+            hours,
+            lake_hours,
+            raw_hours,
+            "{text} exported: {lake_hours} from the lake, {raw_hours} from raw objects"
         );
         match self.incomplete.first() {
             None => Ok(()),
@@ -123,13 +126,15 @@ impl Export {
         let names = (&args.below.prefix, &args.archive.file_name);
         let folders = unread::folders(&mut self.source, names, &range.hours, broken).await?;
         let Some(first) = folders.first() else { return Ok(()) };
-        let (location, count) =
-            (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
+        let location = self.source.store.location();
+        let text = inflected(folders.len() as u64, "folder[s] [has|have]");
         tracing::warn!(
+            location,
             folders = folders.len(),
             first = %first.prefix,
-            "{count} objects that are new or have changed since batch-layer looked, {location}{} the first: nothing is \
-             exported of them. Run batch-layer for those hours (--from, --to), and export again",
+            "{text} objects that are new or have changed since batch-layer looked, {location}{} \
+             the first: nothing is exported of them. Run batch-layer for those hours (--from, \
+             --to), and export again",
             first.prefix
         );
         self.incomplete

@@ -70,7 +70,7 @@ pub struct ArchiveArgs {
     /// The store's address, such as `http://127.0.0.1:9000`. Without it: AWS, or what
     /// AWS_ENDPOINT_URL says. Credentials and region come from where AWS tools take them:
     /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a web identity, the container's or
-    /// machine's role; AWS_REGION (us-east-1 where nothing is said).
+    /// machine's role; AWS_REGION (default: us-east-1).
     #[arg(long, env = "S3_ENDPOINT_URL", value_name = "URL", value_parser = endpoint)]
     pub s3_endpoint_url: Option<String>,
 
@@ -79,7 +79,7 @@ pub struct ArchiveArgs {
     #[arg(long, env = "S3_PATH_STYLE", value_name = "BOOL")]
     pub s3_path_style: Option<bool>,
 
-    /// Authorities to trust for TLS beside the system's: a PEM file. AWS_CA_BUNDLE and
+    /// Authorities to trust for TLS in addition to the system's: a PEM file. AWS_CA_BUNDLE and
     /// SSL_CERT_FILE are heeded, too.
     #[arg(long, env = "S3_CA_FILE", value_parser = ca_file, value_name = "FILE")]
     pub s3_ca_file: Option<PathBuf>,
@@ -91,7 +91,7 @@ pub struct ArchiveArgs {
     pub file_name: FileNameTemplate,
 
     /// The member of an archived object that tells its partition. Where a sink writes the record's
-    /// parts beside its value (`value`, `offset`, `partition`), those are known anyway.
+    /// parts next to its value (`value`, `offset`, `partition`), those are known anyway.
     #[arg(long, env = "PARTITION_FIELD", default_value = "kafka_partition", value_name = "NAME")]
     pub partition_field: String,
 
@@ -114,7 +114,7 @@ pub struct ArchiveArgs {
     pub messages: MessageArgs,
 }
 
-/// The topic that is archived where nothing is said.
+/// The default topic of the archive.
 pub const USUAL_PREFIX: &str = "raw/stock_prices/%Y-%m-%d-%H/";
 
 /// Where in the archive: what reads below one prefix.
@@ -203,7 +203,7 @@ impl std::fmt::Debug for EngineArgs {
 
 /// The hours that a run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct HourPlan {
     pub window: Range<Hour>,
     /// Hours from this one on are not over yet, or only just.
     pub due: Hour,
@@ -251,7 +251,7 @@ impl ArchiveArgs {
 impl HourArgs {
     /// # Errors
     /// Where the hours asked for are none.
-    pub fn plan(&self, now: Timestamp) -> Result<Plan, Failure> {
+    pub fn plan(&self, now: Timestamp) -> Result<HourPlan, Failure> {
         let back = |duration: Duration| {
             let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
             Timestamp::from_micros(now.micros().saturating_sub(micros).max(0))
@@ -268,7 +268,7 @@ impl HourArgs {
         let is_default = self.hour.is_none() && self.from.is_none();
         let looks_back = window.start <= usual.start && usual.end <= window.end;
         let (slack, kept_since) = (hours_covering(self.slack), back(self.lookback));
-        Ok(Plan { window, due, slack, is_default, looks_back, kept_since })
+        Ok(HourPlan { window, due, slack, is_default, looks_back, kept_since })
     }
 
     /// `current`: the hour that it is.
@@ -292,7 +292,7 @@ impl HourArgs {
     }
 }
 
-impl Plan {
+impl HourPlan {
     /// Looks as far back before the last run as a run looks back from now: what was archived since
     /// may lie there.
     pub(crate) fn reach_back_from(&mut self, last_run: Timestamp, lookback: Duration) {
@@ -312,7 +312,7 @@ impl Plan {
 
 /// The longest that PostgreSQL and Kafka's client wait: they count milliseconds, up to 2^31.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 24 * 3600);
-/// The longest that tables reckon with, beside any time that a clock may show.
+/// The longest that tables reckon with, compared with any time that a clock may show.
 const LONGEST_SPAN: Duration = Duration::from_secs(36_500 * 24 * 3600);
 
 /// A duration in which something can happen.
@@ -326,19 +326,22 @@ fn some_time(text: &str) -> Result<Duration, String> {
 /// How long something is waited for.
 ///
 /// # Errors
-/// A sentence for clap to show; here and below.
+/// A sentence for clap to show.
 pub fn wait(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time > LONGEST_WAIT { Err("is too long to wait: at most 24d".into()) } else { Ok(time) }
 }
 
 /// A duration between two times of a calendar.
+///
+/// # Errors
+/// A sentence for clap to show.
 pub fn span(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time > LONGEST_SPAN { Err("is too long: at most 36500d".into()) } else { Ok(time) }
 }
 
-/// An empty text stands for none, as compose files write it: here and below.
+/// An empty text means none, as compose files write it.
 fn ca_file(text: &str) -> Result<PathBuf, Infallible> {
     Ok(text.into())
 }
@@ -368,7 +371,7 @@ mod tests {
             (Duration::from_secs(86_400 * 1_000_000_000), epoch),
         ] {
             let window = Hour::of(run)..Hour::of(run).plus(3);
-            let mut plan = Plan {
+            let mut plan = HourPlan {
                 window,
                 due: Hour::of(run).plus(3),
                 slack: 1,

@@ -4,12 +4,12 @@
 use crate::archive::Origin;
 use crate::checksum::{Checksum, TickContent};
 use crate::hour::Hour;
+use crate::pending_hours::MAX_SYMBOLS;
 use crate::scan::{
     self, Exclusions, Line, LinePosition, Offsets, Overlap, ScanError, ScanOptions,
     TICKS_BETWEEN_LOOKS, TooWide, Visitor, places,
 };
-use crate::totals::MAX_SYMBOLS;
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::{Bar, Place, Reject, Symbol, SymbolMap, Tick};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
@@ -69,23 +69,23 @@ pub struct PartitionHoldings {
     pub presumed: Vec<PresumedRange>,
 }
 
-/// Ticks of which at most what they say is kept.
+/// Up to this many ticks keep their values for display.
 pub const MAX_KEPT_VALUES: usize = 4 << BLOCK_BITS;
 
-/// What a tick says, for a reader.
+/// The value of a tick, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TickValue {
     pub checksum: Checksum,
     pub text: String,
 }
 
-/// Whether what the ticks at these places say is kept.
+/// Whether `places` are few enough to keep the ticks' values.
 #[must_use]
 pub fn are_few(places: &OffsetsByHour) -> bool {
     places.values().map(RoaringTreemap::len).sum::<u64>() <= MAX_KEPT_VALUES as u64
 }
 
-/// Where the ticks of one object and hour stand in a partition: the offsets [start, end), by the
+/// Where the ticks of one object and hour are in a partition: the offsets [start, end), by the
 /// object's name and their order. Their true offsets are at least these, as messages in between may
 /// not have been archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub struct PresumedRange {
     pub ticks: u64,
 }
 
-/// The numbers of the places that a block stands for.
+/// The numbers of the places in a block.
 #[must_use]
 pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
     block << BLOCK_BITS..(block + 1) << BLOCK_BITS
@@ -119,23 +119,22 @@ pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) ->
 }
 
 impl Holdings {
-    /// Takes in a tick of `partition`, at the place of this number; `false` where one is there
-    /// already.
+    /// Adds a tick. `place`: its [`Place::number`], if known. Returns `false` for a duplicate.
     pub fn add(&mut self, partition: i32, place: Option<u64>, content: &TickContent<'_>) -> bool {
         let hour = self.hours.entry(Hour::of(content.timestamp)).or_default();
-        let share = hour.partitions.entry(partition).or_default();
+        let held = hour.partitions.entry(partition).or_default();
         let checksum = Checksum::of(content, place);
         match place {
             Some(place) if !hour.offsets.insert(partition, place) => {
-                share.duplicates += 1;
+                held.duplicates += 1;
                 return false;
             }
-            Some(place) => share.blocks.entry(place >> BLOCK_BITS).or_default().add(checksum),
-            None => share.without_offsets += 1,
+            Some(place) => held.blocks.entry(place >> BLOCK_BITS).or_default().add(checksum),
+            None => held.without_offsets += 1,
         }
-        share.ticks += 1;
-        share.checksum.add(checksum);
-        share.content.add(Checksum::of(content, None));
+        held.ticks += 1;
+        held.checksum.add(checksum);
+        held.content.add(Checksum::of(content, None));
         true
     }
 
@@ -153,7 +152,7 @@ impl Holdings {
 
     /// Keeps what a tick says.
     pub fn keep_value(&mut self, partition: i32, place: u64, content: &TickContent<'_>) {
-        let share = self
+        let held = self
             .hours
             .entry(Hour::of(content.timestamp))
             .or_default()
@@ -162,7 +161,7 @@ impl Holdings {
             .or_default();
         let value =
             TickValue { checksum: Checksum::of(content, Some(place)), text: content.to_string() };
-        share.values.insert(place, value);
+        held.values.insert(place, value);
     }
 
     /// Records the presumed offset of a tick without one. Ticks of an object arrive in order.
@@ -182,7 +181,7 @@ impl Holdings {
         }
     }
 
-    /// Takes a tick that was added into its symbol's bar, too. `place` is for the order.
+    /// Adds the tick to its symbol's bar. `place` orders ticks of equal time.
     pub fn sum_up(&mut self, tick: &Tick<'_>, place: Place) {
         let hour = self.hours.entry(Hour::of(tick.timestamp())).or_default();
         match hour.bars.get_mut(tick.symbol()) {
@@ -202,8 +201,8 @@ impl Holdings {
         self.hours.values_mut().for_each(|hour| hour.offsets.flush());
     }
 
-    /// Takes in another part of the same side. Gives the records that it must be made anew without,
-    /// of those hours of which only some are new. Both must be flushed.
+    /// Merges another part of the same side. Returns the records without which it must be built
+    /// again, of those hours of which only some are new. Both must be flushed.
     #[must_use]
     pub fn merge_part(&mut self, other: Self) -> Exclusions {
         let mut again = Exclusions::default();
@@ -211,9 +210,9 @@ impl Holdings {
             let known = self.hours.entry(hour).or_default();
             match known.overlap(&part) {
                 Overlap::None => known.merge(part),
-                Overlap::All => part.partitions.into_iter().for_each(|(partition, share)| {
+                Overlap::All => part.partitions.into_iter().for_each(|(partition, held)| {
                     known.partitions.entry(partition).or_default().duplicates +=
-                        share.ticks + share.duplicates;
+                        held.ticks + held.duplicates;
                 }),
                 Overlap::Part => drop(again.insert(hour, known.offsets.clone())),
             }
@@ -232,19 +231,19 @@ impl HourHoldings {
     /// Whether some ticks carry no offset.
     #[must_use]
     pub fn lacks_offsets(&self) -> bool {
-        self.partitions.values().any(|share| share.without_offsets > 0)
+        self.partitions.values().any(|held| held.without_offsets > 0)
     }
 
     fn overlap(&self, other: &Self) -> Overlap {
-        let ticks = other.partitions.values().map(|share| share.ticks).sum();
+        let ticks = other.partitions.values().map(|held| held.ticks).sum();
         self.offsets.overlap(&other.offsets, ticks)
     }
 
     fn merge(&mut self, other: Self) {
         self.merge_bars(&other);
         self.offsets.add_all(other.offsets);
-        for (partition, share) in other.partitions {
-            self.partitions.entry(partition).or_default().merge(share);
+        for (partition, held) in other.partitions {
+            self.partitions.entry(partition).or_default().merge(held);
         }
     }
 
@@ -302,7 +301,10 @@ impl PartitionHoldings {
 /// What two sides hold otherwise, partition by partition: the first difference. Both must be
 /// flushed.
 #[must_use]
-pub fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>) -> Option<String> {
+pub fn find_difference(
+    expected: Option<&HourHoldings>,
+    found: Option<&HourHoldings>,
+) -> Option<String> {
     let nothing = HourHoldings::default();
     let (expected, found) = (expected.unwrap_or(&nothing), found.unwrap_or(&nothing));
     let (lacking, extra) =
@@ -310,14 +312,14 @@ pub fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>)
     if lacking + extra > 0 {
         return Some(format!("{lacking} ticks are missing, {extra} are too many"));
     }
-    let blocks = expected.partitions.iter().flat_map(|(partition, share)| {
+    let blocks = expected.partitions.iter().flat_map(|(partition, held)| {
         let other = found.partitions.get(partition);
-        share.blocks.iter().filter(move |(block, sum)| {
+        held.blocks.iter().filter(move |(block, sum)| {
             other.and_then(|other| other.blocks.get(block)) != Some(*sum)
         })
     });
     let doubled: u64 =
-        found.partitions.values().map(|share| share.duplicates + share.without_offsets).sum();
+        found.partitions.values().map(|held| held.duplicates + held.without_offsets).sum();
     match (blocks.count(), doubled) {
         (0, 0) => None,
         (blocks, doubled) => Some(format!(
@@ -336,7 +338,7 @@ pub fn of_object(
     options: &ScanOptions,
     among: Option<&Arc<OffsetsByHour>>,
 ) -> Result<Holdings, ScanError> {
-    let mut reading = Reading {
+    let mut reading = HoldingsVisitor {
         holdings: Holdings::default(),
         origin: options.origin,
         exclude: options.exclude.clone(),
@@ -361,7 +363,7 @@ pub fn of_object(
     }
 }
 
-struct Reading {
+struct HoldingsVisitor {
     holdings: Holdings,
     origin: Origin,
     exclude: Option<Arc<Exclusions>>,
@@ -373,8 +375,8 @@ struct Reading {
     is_too_wide: bool,
 }
 
-impl Visitor for Reading {
-    fn record(&mut self, record: &Record<'_>, spot: LinePosition) {
+impl Visitor for HoldingsVisitor {
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
             let hours = self.hour_weight * self.holdings.hours.len();
@@ -382,10 +384,10 @@ impl Visitor for Reading {
         }
         let content = TickContent::of(record);
         let Some((place, number)) =
-            record.provenance.and_then(|position| scan::place_of(position, spot.element))
+            record.provenance.and_then(|provenance| scan::place_of(provenance, position.element))
         else {
             if self.among.is_none() {
-                let place = self.origin.place(spot.order);
+                let place = self.origin.place(position.order);
                 self.holdings.add(place.partition, None, &content);
                 self.holdings.presume(Hour::of(content.timestamp), place);
                 self.holdings.sum_up(&record.tick, place);
@@ -460,20 +462,20 @@ mod tests {
     #[test]
     fn a_tick_that_is_missing_too_many_there_twice_or_otherwise_is_a_difference() {
         let whole = held(&[(1, 7), (2000, 8)]);
-        assert_eq!(difference(Some(&whole), Some(&held(&[(2000, 8), (1, 7)]))), None);
+        assert_eq!(find_difference(Some(&whole), Some(&held(&[(2000, 8), (1, 7)]))), None);
         for other in [
             &[(1, 7)][..],
             &[(1, 7), (2000, 8), (3, 9)],
             &[(1, 7), (2000, 9)],
             &[(1, 7), (2000, 8), (1, 7)],
         ] {
-            assert!(difference(Some(&whole), Some(&held(other))).is_some(), "{other:?}");
+            assert!(find_difference(Some(&whole), Some(&held(other))).is_some(), "{other:?}");
         }
-        assert!(difference(Some(&whole), None).is_some());
-        assert_eq!(difference(None, None), None);
+        assert!(find_difference(Some(&whole), None).is_some());
+        assert_eq!(find_difference(None, None), None);
     }
 
-    fn share(holdings: &Holdings) -> &PartitionHoldings {
+    fn held_partition(holdings: &Holdings) -> &PartitionHoldings {
         &holdings.hours.values().next().unwrap().partitions[&0]
     }
 
@@ -482,9 +484,9 @@ mod tests {
         let (mut parts, whole) = (holdings(&[1, 2, 3]), holdings(&[5000, 1, 3, 2]));
         assert!(parts.merge_part(holdings(&[5000])).is_empty());
         assert!(parts.merge_part(holdings(&[2, 3])).is_empty());
-        assert_eq!(share(&parts).checksum, share(&whole).checksum);
-        assert_eq!(share(&parts).blocks, share(&whole).blocks);
-        assert_eq!((share(&parts).ticks, share(&parts).duplicates), (4, 2));
+        assert_eq!(held_partition(&parts).checksum, held_partition(&whole).checksum);
+        assert_eq!(held_partition(&parts).blocks, held_partition(&whole).blocks);
+        assert_eq!((held_partition(&parts).ticks, held_partition(&parts).duplicates), (4, 2));
     }
 
     #[test]
@@ -492,7 +494,7 @@ mod tests {
         let mut known = holdings(&[1, 2, 3]);
         let again = known.merge_part(holdings(&[3, 4]));
         assert!(again.values().next().unwrap().contains("", 0, 3));
-        assert_eq!(share(&known).ticks, 3);
+        assert_eq!(held_partition(&known).ticks, 3);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use object::{
     DeletedUnsummed, Fingerprints, InSums, Indexed, KnownObject, KnownObjects, ObjectWithoutOffsets,
 };
 pub use snapshot::IndexSnapshot;
-pub use write::{Entry, Holding, forget_emptied, not_stale};
+pub use write::{IndexedHour, IndexedObject, forget_emptied, not_stale};
 
 use crate::archive::{Folder, Object};
 use crate::hour::Hour;
@@ -59,8 +59,8 @@ pub struct Computed {
     pub ticks: u64,
     /// Ticks of those objects that carry no offset.
     pub gone_without_offsets: u64,
-    /// Objects that are there and hold nothing of it any more, while its sums have an earlier
-    /// version of them.
+    /// Present objects whose current version has no ticks of the hour, though the sums contain an
+    /// earlier version.
     pub emptied: u64,
     /// By which decode rules its objects were read.
     pub decode_rules: String,
@@ -87,10 +87,10 @@ impl Computed {
 
 impl BatchDb {
     /// The known objects below some folders, by folder and key, and whether they were read as
-    /// `decode_rules` says. They are a folder's by their keys, whatever listing has shown them.
+    /// `decode_rules` says. Objects are assigned to folders by key.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn folders(
         &mut self,
         prefixes: &[&str],
@@ -110,7 +110,10 @@ impl BatchDb {
         .await
     }
 
-    /// Those of some folders below which the index knows objects.
+    /// The folders, of some, below which the index knows objects.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn known_folders(
         &mut self,
         folders: &[Folder],
@@ -123,6 +126,9 @@ impl BatchDb {
     }
 
     /// The directories of deleted objects that hours in a range, or further ones, have ticks of.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn directories_of_deleted(
         &mut self,
         within: &Range<Hour>,
@@ -136,6 +142,9 @@ impl BatchDb {
     }
 
     /// How many objects were deleted before their time since a run began, and the first of them.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn deleted_since(
         &mut self,
         run_id: i64,
@@ -151,6 +160,9 @@ impl BatchDb {
 
     /// Objects that were read and are there, the last ones by key of those whose keys begin with
     /// `stem`.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {
         let statement =
             pg::query(include_str!("../sql/index/last_objects.sql")).bind(stem).bind(count);
@@ -158,6 +170,9 @@ impl BatchDb {
     }
 
     /// Whether an object below a prefix was ever seen.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn is_prefix_known(&mut self, prefix: &str) -> Result<bool, Failure> {
         let statement =
             pg::query_scalar(include_str!("../sql/index/is_prefix_known.sql")).bind(prefix);
@@ -165,6 +180,9 @@ impl BatchDb {
     }
 
     /// The oldest hour that anything is known of.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn oldest_hour(&mut self) -> Result<Option<Hour>, Failure> {
         let statement = pg::query_scalar(include_str!("../sql/index/oldest_hour.sql"));
         let oldest: Option<Timestamptz> =
@@ -174,6 +192,9 @@ impl BatchDb {
 
     /// Stale hours before `due` that are in the window, or that must not wait for a window to cover
     /// them; without those that a broken object holds back.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn stale(&mut self, due: Hour, window: &Range<Hour>) -> Result<Vec<Stale>, Failure> {
         let statement = pg::query(include_str!("../sql/index/stale.sql"))
             .bind(Timestamptz(due.start()))
@@ -187,6 +208,9 @@ impl BatchDb {
     }
 
     /// The objects that hold ticks of an hour, by key.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
         self.query("reading the index in", async |connection| {
             let mut rows = pg::query(include_str!("../sql/index/objects_of_hour.sql"))
@@ -202,6 +226,9 @@ impl BatchDb {
     }
 
     /// The objects without offsets that are in an hour's sums, and are gone.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn gone_without_offsets(
         &mut self,
         hour: Hour,
@@ -221,6 +248,9 @@ impl BatchDb {
     }
 
     /// How many ticks of an hour's sums carry no offset, as the index knows from their objects.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn summed_without_offsets(&mut self, hour: Hour) -> Result<u64, Failure> {
         let statement = pg::query_scalar(include_str!("../sql/index/summed_without_offsets.sql"));
         let statement = statement.bind(Timestamptz(hour.start()));
@@ -228,9 +258,12 @@ impl BatchDb {
     }
 
     /// Objects that were deleted before the sums of an hour had anything of them.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn deleted_before_summed(&mut self) -> Result<Vec<DeletedUnsummed>, Failure> {
         let statement = pg::query(include_str!("../sql/index/unsummed_deleted.sql"));
-        let missed = |row: &PgRow| {
+        let deleted = |row: &PgRow| {
             let offsets: Option<&[u8]> = row.try_get("offsets")?;
             Ok(DeletedUnsummed {
                 hour: Hour::from(row.try_get::<Timestamptz, _>("hour")?),
@@ -242,24 +275,33 @@ impl BatchDb {
                 is_elsewhere: row.try_get("is_elsewhere")?,
             })
         };
-        self.read_all("reading deleted_objects in", statement, missed).await
+        self.read_all("reading deleted_objects in", statement, deleted).await
     }
 
     /// Forgets that objects were deleted which were moved.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn forget_moved(&mut self) -> Result<(), Failure> {
         let statement = pg::query(include_str!("../sql/index/forget_moved.sql"));
         self.write("deleted_objects", statement).await.map(drop)
     }
 
     /// Forgets that objects were deleted: others have their ticks.
-    pub async fn forget_missed(&mut self, found: &[DeletedUnsummed]) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn forget_found_again(&mut self, found: &[DeletedUnsummed]) -> Result<(), Failure> {
         let statement = pg::query(include_str!("../sql/index/found_again.sql"))
-            .bind(found.iter().map(|missed| Timestamptz(missed.hour.start())).collect::<Vec<_>>())
-            .bind(found.iter().map(|missed| &*missed.key).collect::<Vec<_>>());
+            .bind(found.iter().map(|deleted| Timestamptz(deleted.hour.start())).collect::<Vec<_>>())
+            .bind(found.iter().map(|deleted| &*deleted.key).collect::<Vec<_>>());
         self.write("deleted_objects", statement).await.map(drop)
     }
 
     /// The hours that an object touched when it was read last.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn hours_indexed_for(&mut self, key: &str) -> Result<Vec<Hour>, Failure> {
         let statement =
             pg::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
@@ -269,6 +311,9 @@ impl BatchDb {
     }
 
     /// The hours of which an object that is there held ticks when it was read last.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn hours_with_ticks(&mut self, key: &str) -> Result<BTreeSet<Hour>, Failure> {
         let statement =
             pg::query_scalar(include_str!("../sql/index/hours_with_ticks_of_object.sql")).bind(key);
@@ -278,6 +323,9 @@ impl BatchDb {
 
     /// The content hashes of what an object that is there, as it is listed, holds of each hour, in
     /// order of time.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn content_hashes_of(
         &mut self,
         object: &Object,
@@ -298,6 +346,9 @@ impl BatchDb {
     }
 
     /// Whether some ticks of an object carry no offset; `None` if the index does not know it.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn lacks_offsets(&mut self, key: &str) -> Result<Option<bool>, Failure> {
         let statement = pg::query_scalar(
             "select lacks_offsets from archive_objects where key = $1 and not gone",
@@ -308,12 +359,18 @@ impl BatchDb {
 
     /// The ticks of each hour that an object held when it was read last. For a deleted object: only
     /// hours whose sums include it or are known to lack it.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn ticks_by_hour(&mut self, key: &str) -> Result<BTreeMap<Hour, u64>, Failure> {
         let statement = pg::query_as(include_str!("../sql/index/ticks_by_hour_of_object.sql"));
         Ok(self.fetch_by_hour(statement.bind(key)).await?.into_iter().collect())
     }
 
     /// The ticks of each hour whose sums have nothing of an object, as it was read last.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn unsummed_ticks_by_hour(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
         self.fetch_by_hour(
             pg::query_as(include_str!("../sql/index/unsummed_of_object.sql")).bind(key),
@@ -323,6 +380,9 @@ impl BatchDb {
 
     /// What an object held, when it was read last, of hours whose sums have that or an earlier
     /// version of it: their ticks, by hour, and how it was read.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn summed_ticks_and_rules(
         &mut self,
         key: &str,
@@ -339,6 +399,9 @@ impl BatchDb {
     }
 
     /// How an hour was computed last, if ever.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
         let statement =
             pg::query(include_str!("../sql/index/computed.sql")).bind(Timestamptz(hour.start()));

@@ -3,8 +3,8 @@
 //!
 //! Averages such as the EMA never forget entirely, so a value depends on every bar before it. What
 //! the bars up to some time ago have come to is kept ([`State`]), and gone on from where no bar
-//! before that has changed; otherwise all are taken in anew. Either way the digits are the same, so
-//! the result depends on the summaries alone, not on which runs there were. Rows that stay what
+//! before that has changed; otherwise all are taken in again. Either way the digits are the same,
+//! so the result depends on the summaries alone, not on which runs there were. Rows that stay what
 //! they are are not written. `docs/indicators.md` says what each column is.
 
 #[cfg(test)]
@@ -12,7 +12,7 @@ mod reference;
 mod state;
 mod store;
 
-pub use state::{Bar, COLUMNS, State, Values};
+pub use state::{Bar, BarValues, COLUMNS, State};
 pub use store::{
     BarsAfter, Interval, SYMBOLS_WITH_ROWS, bars, count_bars, first_day, forget, mark,
 };
@@ -87,7 +87,7 @@ async fn refresh_some(
     symbols: i64,
 ) -> Result<End<Done>, sqlx::Error> {
     let mut marks = store::marks(transaction, symbols).await?;
-    let hours = store::kept(transaction, Interval::Hour, &marks).await?;
+    let hours = store::read_states(transaction, Interval::Hour, &marks).await?;
     let counts = count_bars(transaction, &store::asked(&marks, &hours)).await?;
     marks.truncate(how_many(&counts));
     let mut done = Done { symbols: marks.len(), bars: 0 };
@@ -95,7 +95,7 @@ async fn refresh_some(
         return Ok(End::Undo(done));
     }
     for interval in [Interval::Hour, Interval::Day] {
-        let kept = store::kept(transaction, interval, &marks).await?;
+        let kept = store::read_states(transaction, interval, &marks).await?;
         let bars = bars(transaction, interval, &store::asked(&marks, &kept)).await?;
         let (mut rows, mut states) = (Rows::default(), States::default());
         for ((mark, kept), bars) in marks.iter().zip(kept).zip(&bars) {
@@ -119,7 +119,7 @@ fn go_on<'m>(
     (rows, states): (&mut Rows<'m>, &mut States<'m>),
 ) {
     let mut state = kept.state;
-    // Late ticks change what is a little back, so a state is kept that lies behind that.
+    // Late ticks change what is a little back, so a state is kept that lies before that.
     let back = interval.kept_back();
     let keep_at = bars.len().checked_sub(back).filter(|_| bars.len() >= 2 * back);
     for (number, (start, bar)) in bars.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! Verdicts: what was found in ticks as they came is looked at again, with what came behind it.
+//! Verdicts: what was found in ticks as they came is looked at again, with what came after it.
 //!
-//! An hour is judged when it was computed, and again when it or an hour beside it was computed
-//! anew. The ticks come from the archive, which has them all, or from the lake where raw objects
+//! An hour is judged when it was computed, and again when it or an hour next to it was computed
+//! again. The ticks come from the archive, which has them all, or from the lake where raw objects
 //! are gone; some symbols at a time, so that memory does not grow with the hour.
 //! `docs/anomalies.md` says what is confirmed and what is withdrawn.
 
@@ -22,8 +22,8 @@ use crate::stop::stopped;
 use anomalies::Kind;
 use anomalies::conditions::Conditions;
 use collect::{
-    CollectedTick, CollectedTicks, GatheredTicks, Interrupted, Pause, Pauses, UNKNOWN_TOPIC,
-    Wanted, Whose, margins,
+    CollectedTick, CollectedTicks, GatheredTicks, Interrupted, ObjectRank, Pause, Pauses,
+    TickSelection, UNKNOWN_TOPIC, margins,
 };
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
@@ -42,17 +42,17 @@ use verdicts::{Provisional, Rules};
 /// What judges hours, one after the other.
 pub struct Judging<'a> {
     reader: Reader,
-    /// How objects are read.
+    /// The decode rules of this run, as stored in `batch_hours.decode_rules`.
     decode_rules: String,
     /// `None`: nothing is read from there.
     lake: Option<Arc<Lake>>,
     rules: Rules,
     conditions: Arc<Conditions>,
-    /// Who judges: a change of it makes every hour due.
+    /// Names, versions and flags of the detectors. A change makes every hour due.
     detectors: String,
     stop: &'a CancellationToken,
     topics: Vec<String>,
-    /// The sources of each of them, newer ones behind older ones.
+    /// The sources of each of them, newer ones after older ones.
     sources: Vec<(String, i16)>,
     /// The last ticks of the hour that was judged last.
     ends: Option<(Hour, Vec<CollectedTicks>)>,
@@ -100,7 +100,7 @@ pub async fn refresh(
     judge(db, reader, args, (window, OLDER_AT_ONCE), stop).await
 }
 
-/// Judges those of a stretch of hours that other runs are not at work beside: the first and the
+/// Judges those of a stretch of hours that no other run is at work next to: the first and the
 /// last one are left.
 ///
 /// # Errors
@@ -127,9 +127,13 @@ async fn judge(
     let detectors = settings::describe(parameters.price_step, &sessions, &conditions);
     let decode_rules = args.archive.format().describe();
     let lake = Lake::of(&args.lake).map(Arc::new);
-    let DueHours { now, later } =
-        sources::due(db, (lake.as_deref(), &reader), (&detectors, &decode_rules), (window, older))
-            .await?;
+    let DueHours { now, later } = sources::find_due_hours(
+        db,
+        (lake.as_deref(), &reader),
+        (&detectors, &decode_rules),
+        (window, older),
+    )
+    .await?;
     if now.is_empty() {
         return Ok(());
     }
@@ -177,18 +181,19 @@ pub async fn report_late(
     let judged = sources::lake_hours(db, (lake.as_ref(), reader), &decode_rules, &hours).await?;
     hours.retain(|hour| !judged.contains(hour));
     if let Some(first) = hours.first() {
-        let count = counted(hours.len() as u64, "hour");
+        let text = counted(hours.len() as u64, "hour");
         tracing::warn!(
             hours = hours.len(),
             first = %first,
-            "late ticks have come to {count}, the first {first}, of which objects are gone, and which the lake does not \
-             have whole: nothing can judge such an hour again, and the clean views show the raw bars of those ticks' symbols"
+            "late ticks have come to {text}, the first {first}, of which objects are gone, and \
+             which the lake does not have whole: such hours cannot be judged again, and the clean \
+             views show the raw bars of those ticks' symbols"
         );
     }
     Ok(())
 }
 
-fn say_unjudged(hour: Hour, why: &str) {
+fn log_unjudged(hour: Hour, why: &str) {
     tracing::warn!(%hour, error = why, "hour {hour}: not judged with hindsight: {why}");
 }
 
@@ -197,7 +202,7 @@ impl Judging<'_> {
     fn report(&self, later: usize) {
         let VerdictCounts { confirmed, withdrawn, added, removed } = self.changed;
         let hours = counted(self.hours, "hour");
-        let waiting = match later {
+        let text = match later {
             0 => String::new(),
             later => format!(
                 "; {} more to be judged, at most {OLDER_AT_ONCE} a run: --from and --to take those of their window at once",
@@ -211,8 +216,8 @@ impl Judging<'_> {
             added,
             removed,
             later,
-            "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} withdrawn, {added} added, \
-             {removed} taken away{waiting}"
+            "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} \
+             withdrawn, {added} added, {removed} taken away{text}"
         );
     }
 
@@ -221,16 +226,17 @@ impl Judging<'_> {
             return Err(stopped());
         }
         let from = (self.lake.as_deref(), &self.reader);
-        let [before, own, after] = sources::around(db, from, &self.decode_rules, hour).await?;
+        let [before, own, after] =
+            sources::read_three_hours(db, from, &self.decode_rules, hour).await?;
         // What another run reads by other rules is left to that.
         if own.is_empty()
             || own.raw.iter().any(|indexed| *indexed.decode_rules != *self.decode_rules)
         {
             return Ok(());
         }
-        let mut rows = self.found(db, hour).await?;
+        let mut rows = self.read_findings(db, hour).await?;
         let pauses = Arc::new(self.pauses(hour, &rows));
-        let Some(groups) = self.groups(db, hour, &rows).await? else { return Ok(()) };
+        let Some(groups) = self.read_groups(db, hour, &rows).await? else { return Ok(()) };
         let is_one_group = groups.iter().any(|group| group.symbols.is_none());
         if !is_one_group
             && pauses.since().is_none()
@@ -253,7 +259,7 @@ impl Judging<'_> {
         };
         let after = after.only(|span| *span.start() < until);
         let reads = sources::reads([before, own, after], &self.decode_rules);
-        let template = Wanted {
+        let template = TickSelection {
             hour,
             ticks: 0,
             symbols: None,
@@ -268,7 +274,7 @@ impl Judging<'_> {
         };
         if is_of_lake && judged.ticks != ticks {
             let lake = "the lake and what is left of its raw objects have";
-            say_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks));
+            log_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks));
             return Ok(());
         }
         let changed = db.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
@@ -283,27 +289,27 @@ impl Judging<'_> {
     async fn judge_groups(
         &mut self,
         groups: Vec<Group>,
-        template: &Wanted,
+        template: &TickSelection,
         reads: &[TickSource],
         rows: &mut [FindingRow],
     ) -> Result<Option<(Judged, Vec<CollectedTicks>)>, Failure> {
         let (hour, mut judged, mut ends) = (template.hour, Judged::default(), Vec::new());
         for Group { symbols, ticks } in groups {
-            let wanted = Wanted {
+            let wanted = TickSelection {
                 ticks: usize::try_from(ticks).unwrap_or(0),
                 symbols: symbols.clone(),
                 ..template.clone()
             };
             match self.gather(wanted, reads, ticks).await {
                 Ok(gathered) => {
-                    note_came(rows, &gathered.interrupted);
+                    note_interruptions(rows, &gathered.interrupted);
                     let part =
                         self.judge_group(hour, (&gathered, symbols.as_deref()), rows, &mut judged);
                     ends.push(part);
                 }
                 Err(JudgeObstacle::Failed(failure)) => return Err(failure),
                 Err(JudgeObstacle::Skipped(why)) => {
-                    say_unjudged(hour, &why);
+                    log_unjudged(hour, &why);
                     return Ok(None);
                 }
             }
@@ -312,7 +318,11 @@ impl Judging<'_> {
     }
 
     /// What was found in an hour's ticks as they came.
-    async fn found(&self, db: &mut BatchDb, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
+    async fn read_findings(
+        &self,
+        db: &mut BatchDb,
+        hour: Hour,
+    ) -> Result<Vec<FindingRow>, Failure> {
         let mut rows = db.findings_of(hour).await?;
         for row in rows.iter_mut().filter(|row| row.finding.is_silence()) {
             row.finding.place_in(&self.rules.as_they_come.calendar);
@@ -330,7 +340,7 @@ impl Judging<'_> {
     }
 
     /// The hour's symbols, some at a time; `None` where the hour's sums cannot be read.
-    async fn groups(
+    async fn read_groups(
         &self,
         db: &mut BatchDb,
         hour: Hour,
@@ -342,7 +352,7 @@ impl Judging<'_> {
         let symbols =
             sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().into(), bar.ticks)).collect();
         let Groups { groups, left } =
-            groups::groups(symbols, &rows.iter().map(|row| &*row.symbol).collect());
+            groups::split_symbols(symbols, &rows.iter().map(|row| &*row.symbol).collect());
         if left > 0 {
             tracing::warn!(
                 %hour,
@@ -356,7 +366,7 @@ impl Judging<'_> {
     /// Reads what is wanted of the objects.
     async fn gather(
         &mut self,
-        wanted: Wanted,
+        wanted: TickSelection,
         reads: &[TickSource],
         ticks: u64,
     ) -> Result<GatheredTicks, JudgeObstacle> {
@@ -365,11 +375,11 @@ impl Judging<'_> {
         if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
             ends.iter().for_each(|part| gathered.add(part.only(wanted.symbols.as_deref())));
         }
-        let asked: Vec<(TickSource, Whose)> = (0..)
+        let asked: Vec<(TickSource, ObjectRank)> = (0..)
             .zip(reads)
             .map(|(rank, source)| {
                 let topic = source.topic(&self.reader).to_owned();
-                (source.clone(), Whose { topic: self.topic(&topic), rank })
+                (source.clone(), ObjectRank { topic: self.topic(&topic), rank })
             })
             .collect();
         let (reader, lake, stop) = (self.reader.clone(), self.lake.clone(), self.stop.clone());
@@ -382,10 +392,10 @@ impl Judging<'_> {
                         TickSource::Raw(object) => {
                             sources::read_raw(&reader, &object, (wanted, whose)).await
                         }
-                        TickSource::Lake(counting) => {
+                        TickSource::Lake(published) => {
                             sources::read_lake(
                                 (&reader, lake.as_deref(), &stop),
-                                &counting,
+                                &published,
                                 (wanted, whose),
                             )
                             .await
@@ -511,7 +521,7 @@ impl Judging<'_> {
 }
 
 /// Notes in which seconds of silences there are ticks.
-fn note_came(rows: &mut [FindingRow], interrupted: &Interrupted) {
+fn note_interruptions(rows: &mut [FindingRow], interrupted: &Interrupted) {
     for (number, seconds) in interrupted {
         let instant = |second: &i64| Timestamp::from_micros(second * 1_000_000);
         rows[*number].finding.came = seconds.iter().map(instant).map(|at| (at, at)).collect();

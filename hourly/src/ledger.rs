@@ -12,7 +12,7 @@ use std::ops::Range;
 
 /// What a run has done.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Counts {
+pub struct RunCounts {
     pub hours_computed: u32,
     pub hours_failed: u32,
     /// Times that an object was read.
@@ -35,7 +35,7 @@ pub struct Counts {
     pub conflicts: u64,
 }
 
-impl Counts {
+impl RunCounts {
     /// What a later part of the same run has done, too.
     pub const fn add(&mut self, later: Self) {
         self.hours_computed += later.hours_computed;
@@ -101,7 +101,12 @@ async fn insert(
 }
 
 /// Notes the end of a run: over the run's own connection, or a new one where that is broken.
-pub async fn finish(db: &mut BatchDb, run_id: i64, counts: &Counts, result: &Result<(), Failure>) {
+pub async fn finish(
+    db: &mut BatchDb,
+    run_id: i64,
+    counts: &RunCounts,
+    result: &Result<(), Failure>,
+) {
     // What has failed may be this very connection, and it need not say so.
     let is_usable = !matches!(result, Err(Failure::Infrastructure(_)));
     let over_own =
@@ -123,7 +128,7 @@ pub async fn finish(db: &mut BatchDb, run_id: i64, counts: &Counts, result: &Res
 async fn retry(
     db: &BatchDb,
     run_id: i64,
-    counts: &Counts,
+    counts: &RunCounts,
     result: &Result<(), Failure>,
 ) -> anyhow::Result<()> {
     let mut connection = db.database.connect().await?;
@@ -133,7 +138,7 @@ async fn retry(
 async fn update(
     connection: &mut PgConnection,
     run_id: i64,
-    counts: &Counts,
+    counts: &RunCounts,
     result: &Result<(), Failure>,
 ) -> Result<(), sqlx::Error> {
     let status = match result {

@@ -1,9 +1,9 @@
-//! The batch layer: hourly summaries out of the archive.
+//! Hourly summaries from the archive: everything that `batch-layer` does except `verify`.
 //!
-//! [`scan`] and [`totals`] turn bytes into bars and know neither store nor database; [`archive`]
-//! knows the store; [`index`] and [`summary`] know the tables; [`indicators`] follow from the
-//! summaries; [`judging`] looks at the ticks again, [`odd_bars`] at the summaries; [`run()`] puts
-//! them together. `docs/batch-layer.md` explains the design.
+//! [`scan`] and [`pending_hours`] turn bytes into bars and know neither store nor database;
+//! [`archive`] knows the store; [`index`] and [`summary`] know the tables; [`indicators`] follow
+//! from the summaries; [`judging`] looks at the ticks again, [`odd_bars`] at the summaries;
+//! [`run()`] puts them together. `docs/batch-layer.md` explains the design.
 
 pub mod archive;
 mod args;
@@ -24,7 +24,8 @@ pub mod ledger;
 pub mod lock;
 mod odd_bars;
 pub mod output;
-pub mod progress;
+pub mod pending_hours;
+mod progress;
 pub mod reader;
 pub mod run;
 pub mod scan;
@@ -36,7 +37,6 @@ pub mod state;
 pub mod stop;
 pub mod summary;
 mod survey;
-pub mod totals;
 mod work;
 
 pub use args::Args;

@@ -42,7 +42,7 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 const RUN: &str = "batch-layer";
 
 /// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them,
-/// and what it has locked stands in the way of whoever takes over.
+/// and its locks block the run that takes over.
 const END_DEAD_TRANSACTIONS: &str = include_str!("../sql/lock/end_transactions.sql");
 
 /// Forgets runs that are dead, but for one; and what runs have shared of which none is left.
@@ -62,11 +62,11 @@ pub enum Acquired {
 pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens the database for a run, and takes the lock, also of a run that has been silent for
-/// `silence`, whose transactions are ended then. The index holds it from then on. `None`, and said
-/// in the log: another run is at work.
+/// `silence`, whose transactions are ended then. The returned connection holds it. Returns
+/// `None`, and logs who, if another run is at work.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn open(
     database: &DatabaseOptions,
     silence: Duration,
@@ -81,8 +81,8 @@ pub async fn open(
     Ok(Some(db))
 }
 
-/// The same of a run that was asked for hours of its own: it waits for any other run, but for those
-/// of its `group` where it shares its hours.
+/// Opens the database for a run that was asked for hours of its own: it waits for any other run,
+/// but not for those of its `group` if it shares its hours.
 ///
 /// # Errors
 /// As [`open`], or where `stop` is cancelled.
@@ -152,7 +152,7 @@ async fn try_acquire(
 /// Ends the transactions of silent runs.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn end_dead_transactions(
     connection: &mut PgConnection,
     silence: Duration,
@@ -166,13 +166,16 @@ pub async fn end_dead_transactions(
     if ended > 0 {
         tracing::warn!(
             ended,
-            "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended"
+            "ended {ended} open transactions of runs that stopped sending heartbeats"
         );
     }
     Ok(())
 }
 
 /// Forgets silent runs but `own`, in a transaction that holds [`TransactionLock::Membership`].
+///
+/// # Errors
+/// Where the database fails.
 pub async fn delete_dead_runs(
     transaction: &mut PgTransaction<'_>,
     silence: Duration,
@@ -226,7 +229,10 @@ pub async fn release(db: &mut BatchDb) {
         given_back = in_time(RELEASE_LIMIT, anew).await;
     }
     if let Err(error) = given_back {
-        tracing::warn!(%error, "the lock could not be given back, a later run will take it over: {error}");
+        tracing::warn!(
+            %error,
+            "could not release the lock; the next run takes it over after --takeover-after: {error}"
+        );
     }
 }
 

@@ -13,7 +13,9 @@ use crate::index::BatchDb;
 use crate::indicators::how_many;
 use crate::lock::TransactionLock;
 use crate::stop::stopped;
-use anomalies::bars::hours::{self, DETECTOR, FAR, NOVEL, Odd, RARE, WEEKS};
+use anomalies::bars::hours::{
+    self, DETECTOR, DISTANCE_LIMIT, NOVELTY_LIMIT, Odd, RARITY_LIMIT, WEEKS,
+};
 use service::Failure;
 use sqlx::postgres::PgConnection;
 use store::{Changed, StaleSymbol};
@@ -55,11 +57,14 @@ pub async fn refresh(
 
 /// Limits are a part of what finds.
 fn detector() -> String {
-    format!("{} {}, limits {NOVEL}, {RARE}, {FAR}, {WEEKS} weeks", DETECTOR.name, DETECTOR.version)
+    format!(
+        "{} {}, limits {NOVELTY_LIMIT}, {RARITY_LIMIT}, {DISTANCE_LIMIT}, {WEEKS} weeks",
+        DETECTOR.name, DETECTOR.version
+    )
 }
 
 /// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a
-/// symbol that is marked anew meanwhile stays marked.
+/// symbol that is marked again meanwhile stays marked.
 async fn refresh_some(
     db: &mut BatchDb,
     stop: &CancellationToken,
@@ -75,7 +80,7 @@ async fn refresh_some(
     let judging = move || {
         let judge = |(mark, bars): (&StaleSymbol, &Vec<_>)| {
             (!until.is_cancelled())
-                .then(|| hours::judge(hours::seed(&mark.symbol), bars, mark.changed()))
+                .then(|| hours::find_odd(hours::seed(&mark.symbol), bars, mark.changed()))
         };
         let found: Option<Vec<Vec<Odd>>> = marks.iter().zip(&bars).map(judge).collect();
         (marks, found)

@@ -44,13 +44,8 @@ impl Progress {
             bar.set_message(format!("{}, {}", counted(self.objects, "object"), size(self.bytes)));
         } else if !self.quiet && self.logged.elapsed() >= LOG_EVERY {
             self.logged = Instant::now();
-            tracing::info!(
-                objects = self.objects,
-                bytes = self.bytes,
-                "{} read, {}",
-                counted(self.objects, "object"),
-                size(self.bytes)
-            );
+            let (objects, bytes) = (counted(self.objects, "object"), size(self.bytes));
+            tracing::info!(objects = self.objects, bytes = self.bytes, "{objects} read, {bytes}");
         }
     }
 

@@ -11,8 +11,8 @@ use crate::archive::{
     Body, FileName, Format, Interrupted, Longer, Object, ObjectStore, StoreError,
 };
 use crate::index::Indexed;
+use crate::pending_hours::BARS_OF_AN_HOUR;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
-use crate::totals::BARS_OF_AN_HOUR;
 use common::Timestamp;
 use common::decode::Rules;
 use rustc_hash::FxHashSet;
@@ -77,7 +77,7 @@ impl Health {
     }
 }
 
-/// Bars of one object, where others are read beside it: 16 of them then take 100 MB.
+/// Bars of one object, where others are read next to it: 16 of them then take 100 MB.
 const BARS_OF_MANY: usize = 20_000;
 /// Bars of one object that is read alone: 65 MB.
 const BARS_OF_ONE: usize = 200_000;
@@ -85,7 +85,8 @@ const BARS_OF_ONE: usize = 200_000;
 /// Why an object was not read.
 #[derive(Debug)]
 pub enum ReadError {
-    /// It holds too many bars for being read beside others: read it alone, once they are done with.
+    /// It holds too many bars to be read together with others: read it alone, once they are done
+    /// with.
     Wide,
     /// It is no longer the one that was listed: list again.
     Moved,
@@ -97,7 +98,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Of an object of which nothing tells what hours it touches.
+    /// A broken object whose hours are unknown.
     fn broken(kind: BrokenKind, why: &impl ToString) -> Self {
         Self::Broken(Breakage { kind, why: why.to_string(), hours: Vec::new() })
     }
@@ -136,7 +137,7 @@ impl Reader {
 
     /// A reader that asks for these where the store refuses an object and has given none yet.
     #[must_use]
-    pub fn beside(self, others: Others) -> Self {
+    pub fn with_others(self, others: Others) -> Self {
         Self { others: Arc::new(others), ..self }
     }
 
@@ -199,7 +200,7 @@ impl Reader {
         self.read_with(object, exclude, scan::scan).await
     }
 
-    /// The same of those records alone that `named` has.
+    /// Sums up only the records that `named` has.
     ///
     /// # Errors
     /// [`ReadError`]
@@ -293,19 +294,25 @@ impl Reader {
             if self.stop.is_cancelled() {
                 break;
             }
-            let what = format!("{}{}: the store broke off", self.store.location(), object.key);
+            let (location, key) = (self.store.location(), &*object.key);
             if attempt == ATTEMPTS {
                 let error = anyhow::anyhow!("the store broke off {ATTEMPTS} times: {why}");
                 let ReadError::Broken(known) =
                     self.sort(object, StoreError::Unavailable(error)).await
                 else {
                     return Err(ReadError::Outage(Failure::Infrastructure(anyhow::anyhow!(
-                        "{what}: {why}"
+                        "{location}{key}: the store broke off: {why}"
                     ))));
                 };
                 return Err(ReadError::Broken(Breakage { hours, ..known }));
             }
-            tracing::warn!(key = &*object.key, error = %why, attempt, "{what}: {why}; reading it again");
+            tracing::warn!(
+                location,
+                key,
+                error = %why,
+                attempt,
+                "{location}{key}: the store broke off: {why}; reading it again"
+            );
             tokio::time::sleep(PAUSE * attempt).await;
         }
         Err(ReadError::Stopped)

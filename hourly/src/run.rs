@@ -5,12 +5,12 @@ use crate::args::Args;
 use crate::bulk::{self, Bulk};
 use crate::completeness;
 use crate::dry_run;
-use crate::flags::Plan;
+use crate::flags::HourPlan;
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::indicators;
 use crate::judging;
-use crate::ledger::{self, Begun, Counts};
+use crate::ledger::{self, Begun, RunCounts};
 use crate::lock;
 use crate::odd_bars;
 use crate::progress::size;
@@ -95,7 +95,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
 /// A run that is begun.
 struct Run<'a> {
     args: &'a Args,
-    plan: Plan,
+    plan: HourPlan,
     store: ObjectStore,
     run_id: i64,
     stop: CancellationToken,
@@ -114,7 +114,7 @@ impl Run<'_> {
     }
 
     /// The whole window.
-    async fn all(&self, mut work: WindowRun) -> (BatchDb, Counts, Result<(), Failure>) {
+    async fn all(&self, mut work: WindowRun) -> (BatchDb, RunCounts, Result<(), Failure>) {
         let result = work.run().await;
         work.close_engine().await;
         let (reader, late) = (work.reader(), work.late());
@@ -141,7 +141,7 @@ impl Run<'_> {
 
     /// What other runs leave of the window; and all of it once more, if this run is the one to
     /// close.
-    async fn shared(&self, mut work: WindowRun) -> (BatchDb, Counts, Result<(), Failure>) {
+    async fn shared(&self, mut work: WindowRun) -> (BatchDb, RunCounts, Result<(), Failure>) {
         let stretches = Stretches::new(&self.plan.window, work.reach());
         let judge = async |work: &mut WindowRun, hours: &Range<Hour>| {
             let reader = work.reader();
@@ -171,7 +171,7 @@ impl Run<'_> {
 async fn begin(
     db: &mut BatchDb,
     args: &Args,
-    plan: &mut Plan,
+    plan: &mut HourPlan,
     bulk: &Bulk,
 ) -> Result<i64, Failure> {
     if let Some(last) = completeness::last_run(db).await? {
@@ -195,8 +195,8 @@ fn traced(run_id: i64) -> Span {
     )
 }
 
-/// What a trace tells of a run that is over.
-fn describe(trace: &Span, counts: &Counts) {
+/// What a trace tells about a run that is over.
+fn describe(trace: &Span, counts: &RunCounts) {
     trace
         .record("hours_computed", counts.hours_computed)
         .record("hours_failed", counts.hours_failed)
@@ -204,7 +204,7 @@ fn describe(trace: &Span, counts: &Counts) {
         .record("ticks", counts.ticks);
 }
 
-fn report(counts: &Counts, started: Instant) {
+fn report(counts: &RunCounts, started: Instant) {
     let of_lake = match counts.hours_from_lake {
         0 => String::new(),
         hours => format!(
@@ -212,12 +212,10 @@ fn report(counts: &Counts, started: Instant) {
             counted(counts.lake_objects_read, "object")
         ),
     };
-    tracing::info!(
-        hours_computed = counts.hours_computed,
-        hours_failed = counts.hours_failed,
-        objects_read = counts.objects_read,
-        ticks = counts.ticks,
-        "{} computed{of_lake}, {} failed; {} read ({}), {}, {} ({} in conflict), {}, {} without a volume; {:.1} s",
+    let seconds = started.elapsed().as_secs_f64();
+    let text = format!(
+        "{} computed{of_lake}, {} failed; {} read ({}), {}, {} ({} in conflict), {}, {} without a \
+         volume; {seconds:.1} s",
         counted(counts.hours_computed.into(), "hour"),
         counts.hours_failed,
         counted(counts.objects_read, "object"),
@@ -227,6 +225,20 @@ fn report(counts: &Counts, started: Instant) {
         counts.conflicts,
         counted(counts.rejected_lines, "rejected line"),
         inflected(counts.without_volume, "summar[y|ies]"),
-        started.elapsed().as_secs_f64(),
+    );
+    tracing::info!(
+        hours_computed = counts.hours_computed,
+        hours_failed = counts.hours_failed,
+        hours_from_lake = counts.hours_from_lake,
+        lake_objects_read = counts.lake_objects_read,
+        objects_read = counts.objects_read,
+        bytes_read = counts.bytes_read,
+        ticks = counts.ticks,
+        duplicates = counts.duplicates,
+        conflicts = counts.conflicts,
+        rejected_lines = counts.rejected_lines,
+        without_volume = counts.without_volume,
+        seconds,
+        "{text}"
     );
 }

@@ -1,12 +1,12 @@
 //! Bytes of one object to bars. This module knows no store and no database.
 
-mod claims;
 mod collector;
 mod decompress;
 mod elements;
 mod envelope;
 mod error;
 mod hour_bars;
+mod identities;
 mod kafka_position;
 #[cfg(feature = "spark")]
 mod layout;
@@ -20,10 +20,10 @@ pub mod runs;
 mod values;
 mod visit;
 
-pub use claims::{Claim, claims};
 pub use decompress::max_unpacked;
 pub use error::{ScanError, TooWide};
 pub use hour_bars::{Conflicts, HourBars};
+pub use identities::{LineIdentity, read_identities};
 #[cfg(feature = "spark")]
 pub use layout::LineLayout;
 pub use line::{Line, MAX_REJECT_BYTES};
@@ -36,7 +36,7 @@ pub use visit::{LinePosition, Visitor, visit};
 use crate::hour::Hour;
 use collector::{Collector, Selection};
 use common::Reject;
-use common::decode::{Provenance, Record};
+use common::decode::{DecodedTick, Provenance};
 use std::io::Read;
 
 /// How many rejected lines of an object are kept; all are counted.
@@ -86,7 +86,7 @@ pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> 
     sum_up(input, options, Selection::Others)
 }
 
-/// The same of those records alone that `options.exclude` names.
+/// Sums up only the records that `options.exclude` names.
 ///
 /// # Errors
 /// As [`scan`].
@@ -184,9 +184,9 @@ impl<'a> Summing<'a> {
 }
 
 impl Visitor for Summing<'_> {
-    fn record(&mut self, record: &Record<'_>, spot: LinePosition) {
-        self.scan.note_line(spot.element);
-        self.collector.add(record, spot);
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
+        self.scan.note_line(position.element);
+        self.collector.add(record, position);
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
             self.is_too_wide = self.collector.bars() > self.max_bars;

@@ -2,7 +2,8 @@
 //!
 //! A record has one time, so this is objects that tell different things of it. Within an hour the
 //! first object by key counts; between hours nothing is taken out: either hour counts the record,
-//! and it is said. Spans of offsets tell which hours may share any; of those the sets are compared.
+//! and that is logged. Spans of offsets tell which hours may share any; of those the sets are
+//! compared.
 
 use crate::hour::Hour;
 use crate::index::BatchDb;
@@ -49,7 +50,7 @@ impl SharedRecords {
 /// whose sums cannot be read.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn of_computed(db: &mut BatchDb, hour: Hour) -> Result<Vec<SharedRecords>, Failure> {
     let statement = pg::query_scalar("select offsets from hour_sums where hour = $1")
         .bind(Timestamptz(hour.start()));
@@ -67,6 +68,9 @@ pub async fn of_computed(db: &mut BatchDb, hour: Hour) -> Result<Vec<SharedRecor
 }
 
 /// What the sums of other hours have of some places of an hour, by hour.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn find(
     connection: &mut PgConnection,
     hour: Hour,
@@ -82,7 +86,7 @@ pub(crate) async fn find(
         .fetch(connection);
     let mut found = Vec::new();
     while let Some(row) = rows.try_next().await? {
-        // What cannot be read is read anew, or refused, when its own hour is next computed.
+        // What cannot be read is read again, or refused, when its own hour is next computed.
         let Ok(others) = state::decode_offsets(row.try_get("offsets")?) else {
             continue;
         };
@@ -111,7 +115,7 @@ pub(crate) async fn find(
 }
 
 /// Where the messages of an hour lie in one partition.
-struct Span {
+struct SharedSpan {
     topic: String,
     partition: i32,
     first: u64,
@@ -119,10 +123,10 @@ struct Span {
     messages: RoaringTreemap,
 }
 
-fn spans_of(places: &Offsets) -> Vec<Span> {
+fn spans_of(places: &Offsets) -> Vec<SharedSpan> {
     let span = |(topic, partition, places): (&str, i32, &RoaringTreemap)| {
         let messages = places::messages(places);
-        Some(Span {
+        Some(SharedSpan {
             topic: topic.to_owned(),
             partition,
             first: messages.min()?,
@@ -134,7 +138,7 @@ fn spans_of(places: &Offsets) -> Vec<Span> {
 }
 
 /// The spans of an hour's places with the messages of those that were `withdrawn` from it.
-fn spans_with(places: &Offsets, withdrawn: &Offsets) -> Vec<Span> {
+fn spans_with(places: &Offsets, withdrawn: &Offsets) -> Vec<SharedSpan> {
     let mut spans = spans_of(places);
     for (topic, partition, gone) in withdrawn.iter() {
         let own = spans.iter_mut().find(|span| span.topic == topic && span.partition == partition);

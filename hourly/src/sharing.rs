@@ -2,7 +2,7 @@
 //! until none is left.
 //!
 //! No two of them are at work on stretches that touch, so that each indexes its folders alone. What
-//! is wrong in the end is said by one of them, which closes: it is an ordinary run of the whole
+//! is wrong in the end is reported by one of them, which closes: it is an ordinary run of the whole
 //! window, that finds little to do. A run that is silent loses its stretch to whoever asks next.
 
 use crate::hour::Hour;
@@ -136,7 +136,7 @@ impl Stretches {
     /// Notes that the run has closed.
     ///
     /// # Errors
-    /// As [`Self::take`]; here and below.
+    /// As [`Self::take`].
     pub async fn close(&self, db: &mut BatchDb) -> Result<(), Failure> {
         finish(db, self.end).await
     }

@@ -57,7 +57,7 @@ pub struct Spark {
     client: Client,
     options: SparkOptions,
     store: ObjectStore,
-    /// Of lines that were read before, the commonest first.
+    /// Layouts of lines that were read before, the commonest first.
     layouts: Vec<KnownLayout>,
     /// What the server calls itself.
     pub version: String,
@@ -330,7 +330,7 @@ impl Spark {
         answer::texts(&parts).map_err(|error| QueryError::Failed(format!("{error:#}")))
     }
 
-    /// Those of the objects that are still the ones that were listed before they were read.
+    /// The objects that are still the ones that were listed before they were read.
     async fn still_there(
         &self,
         scans: Vec<(Object, Scan)>,

@@ -1,8 +1,8 @@
 //! What is kept of a computed hour, in a form that goes on being merged: `hour_sums`.
 //!
 //! Bars are written as fixed fields in little-endian order, sorted by symbol and compressed, so
-//! that the same sums are the same bytes. [`VERSION`] stands in front, and a hash of all that
-//! behind: nothing else tells of a byte that has changed.
+//! that the same sums are the same bytes. [`VERSION`] is in front, and a hash of all that
+//! behind: nothing else tells about a byte that has changed.
 
 use crate::scan::{HourBars, Offsets};
 use common::bar::{OrderKey, Traded};
@@ -12,8 +12,8 @@ use roaring::RoaringTreemap;
 use std::io::{self, Read, Write};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Of the layout and of what the numbers mean. Hours with another one are computed from the archive
-/// again.
+/// Version of the layout and of the meaning of the numbers. Hours with another one are computed
+/// from the archive again.
 pub const VERSION: u8 = 4;
 
 /// Quick, and a bar's upper bytes are nearly always zeros.
@@ -86,7 +86,7 @@ pub fn encode_messages(messages: &mut RoaringTreemap) -> io::Result<Vec<u8>> {
     Ok(sealed(bytes))
 }
 
-/// The hash of some bytes, which stands behind them.
+/// The hash of some bytes, which follows them.
 type Seal = [u8; 8];
 
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -111,7 +111,7 @@ pub fn decode(bars: &[u8], offsets: &[u8]) -> io::Result<HourBars> {
         input.read_exact(&mut length)?;
         let mut text = vec![0; length[0].into()];
         input.read_exact(&mut text)?;
-        let symbol = str::from_utf8(&text).ok().and_then(Symbol::new).ok_or_else(strange)?;
+        let symbol = str::from_utf8(&text).ok().and_then(Symbol::new).ok_or_else(malformed)?;
         sum.bars.insert(symbol, read_bar(&mut input)?);
     }
     sum.offsets = decode_offsets(offsets)?;
@@ -135,10 +135,11 @@ pub fn decode_messages(messages: &[u8]) -> io::Result<RoaringTreemap> {
 }
 
 fn of_this_version(bytes: &[u8]) -> io::Result<&[u8]> {
-    let (content, seal) = bytes.split_last_chunk::<{ size_of::<Seal>() }>().ok_or_else(strange)?;
+    let (content, seal) =
+        bytes.split_last_chunk::<{ size_of::<Seal>() }>().ok_or_else(malformed)?;
     match content.split_first() {
         Some((&VERSION, rest)) if xxh3_64(content).to_le_bytes() == *seal => Ok(rest),
-        _ => Err(strange()),
+        _ => Err(malformed()),
     }
 }
 
@@ -192,7 +193,7 @@ fn read_key(input: &mut impl Read) -> io::Result<OrderKey> {
 }
 
 fn read_price(input: &mut impl Read) -> io::Result<Price> {
-    Price::from_nanos(read_u64(input)?.cast_signed()).ok_or_else(strange)
+    Price::from_nanos(read_u64(input)?.cast_signed()).ok_or_else(malformed)
 }
 
 fn read_u64(input: &mut impl Read) -> io::Result<u64> {
@@ -207,7 +208,7 @@ fn read_u128(input: &mut impl Read) -> io::Result<u128> {
     Ok(u128::from_le_bytes(bytes))
 }
 
-fn strange() -> io::Error {
+fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "no sums of this version of batch-layer")
 }
 

@@ -1,4 +1,4 @@
-//! What is said of work that a signal has stopped.
+//! The errors of work that a signal has stopped.
 
 use service::Failure;
 
@@ -11,7 +11,7 @@ pub(crate) fn stopped() -> Failure {
     ))
 }
 
-/// The same of an export, which begins anew.
+/// The error of an export, which begins again.
 pub(crate) fn stopped_exporting() -> Failure {
     Failure::Partial(format!("{STOPPED} before all hours were exported"))
 }

@@ -185,7 +185,7 @@ impl Summary<'_> {
 
     async fn note(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         if self.from_all_objects {
-            take_out_gone(transaction, self.hour, self.accept_missing).await?;
+            drop_gone_objects(transaction, self.hour, self.accept_missing).await?;
         }
         forget_emptied(transaction, self.hour).await?;
         pg::query(include_str!("../sql/summary/note_merged.sql"))
@@ -261,7 +261,7 @@ async fn withdraw_all(
     let touched = delete_rows(transaction, hour, None).await?;
     indicators::mark(transaction, hour, &touched).await?;
     odd_bars::mark(transaction, hour, &touched).await?;
-    take_out_gone(transaction, hour, accept_missing).await?;
+    drop_gone_objects(transaction, hour, accept_missing).await?;
     forget_emptied(transaction, hour).await?;
     lake::table::withdraw(transaction, hour).await?;
     judging::store::withdraw(transaction, hour).await?;
@@ -276,12 +276,12 @@ async fn withdraw_all(
 
 /// The sums are of what is there now: an object that was gone is new to them when it comes back,
 /// and none that they had is missing. `accept_missing`: nor any other.
-async fn take_out_gone(
+async fn drop_gone_objects(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
     accept_missing: bool,
 ) -> Result<(), sqlx::Error> {
-    pg::query(include_str!("../sql/summary/forget_missed.sql"))
+    pg::query(include_str!("../sql/summary/forget_deleted_before.sql"))
         .bind(Timestamptz(hour.start()))
         .bind(accept_missing)
         .execute(transaction.acquire().await?)

@@ -1,6 +1,6 @@
 //! What has changed in a folder of the archive since it was indexed.
 
-use crate::archive::{FileName, FileNameTemplate, Folder, Object, Twin, twins, uncompressed};
+use crate::archive::{FileName, FileNameTemplate, Folder, Object, Twin, find_twins, uncompressed};
 use crate::index::KnownObjects;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub enum ChangeKind {
     Forced,
 }
 
-/// A folder's listing beside the index.
+/// A folder's listing compared with the index.
 #[derive(Debug, Default)]
 pub struct Survey {
     pub changes: Vec<Change>,
@@ -68,7 +68,7 @@ pub fn compare(
     is_forced: impl Fn(&str) -> bool,
 ) -> Survey {
     let mut survey = Survey::default();
-    let twins = twins(listing.iter());
+    let twins = find_twins(listing.iter());
     let older = known_older(&twins, &known);
     for object in listing {
         let known = known.remove(&*object.key);

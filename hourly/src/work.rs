@@ -19,14 +19,14 @@ mod sums;
 use crate::archive::{FileNameTemplate, Folder, Object, ObjectStore, PrefixTemplate};
 use crate::args::Args;
 use crate::bulk::Bulk;
-use crate::completeness::{self, Lacks, Naming, Verdict};
+use crate::completeness::{self, CompletenessSummary, Lacks, Naming};
 use crate::engine::Engine;
-use crate::flags::Plan;
+use crate::flags::HourPlan;
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::lake::covered;
 use crate::lake::source::Lake;
-use crate::ledger::Counts;
+use crate::ledger::RunCounts;
 use crate::progress::Progress;
 use crate::reader::{Breakage, BrokenKind, Others, Reader};
 use crate::stop::stopped;
@@ -50,20 +50,20 @@ const RELIST_TRIES: u32 = 3;
 pub struct WindowRun {
     template: PrefixTemplate,
     names: FileNameTemplate,
-    /// How objects are read.
+    /// The decode rules of this run, as stored in `batch_hours.decode_rules`.
     decode_rules: Arc<str>,
     recompute: bool,
     allow_shrink: bool,
     /// Hours of which raw objects were deleted because the lake has them.
     covered_hours: BTreeSet<Hour>,
-    plan: Plan,
+    plan: HourPlan,
     store: ObjectStore,
     engine: Engine,
     db: BatchDb,
     run_id: i64,
     stop: CancellationToken,
     progress: Progress,
-    counts: Counts,
+    counts: RunCounts,
     /// The folders that exist, as a listing by folders shows them; `None` if the window is too
     /// short for asking.
     existing_folders: Option<FxHashSet<String>>,
@@ -73,7 +73,7 @@ pub struct WindowRun {
     window_folders: BTreeSet<Arc<str>>,
     /// Whether it has named an object with offsets that no broker can have given.
     has_named_far_offsets: bool,
-    /// What this run's decode rules would change in known hours, and is not written therefore.
+    /// Hours that this run leaves unchanged because its decode rules differ.
     refused_changes: RefusedChanges,
     /// Hours that are done as far as this run can read their objects; a run with another prefix
     /// sees to the rest.
@@ -88,13 +88,14 @@ pub struct WindowRun {
     computed_elsewhere: BTreeSet<Hour>,
     /// Hours without some of their raw objects to which this run has added ticks.
     late_hours: BTreeSet<Hour>,
-    /// Of the objects that are gone some may have been deleted.
+    /// Some of the objects that are gone may have been deleted.
     may_be_deleted: bool,
     archive_delay: Duration,
     /// `None` if no hour is read from the lake.
     lake: Option<Lake>,
-    /// Objects of the sink in the folders that were listed, and files of nobody's.
+    /// Number of recognized objects in the folders that were listed.
     objects_listed: usize,
+    /// Number of files with other names.
     unknown_files: usize,
     /// Hours that this run does not write, for another reason than a broken object.
     failed_hours: BTreeSet<Hour>,
@@ -123,13 +124,13 @@ struct TickCountChange {
 struct RefusedChanges {
     hours: BTreeMap<Hour, TickCountChange>,
     is_explained: bool,
-    is_rewrite_said: bool,
+    is_rewrite_logged: bool,
 }
 
 /// What no other run is at work on.
 struct OwnStretch {
     hours: Range<Hour>,
-    /// Those of its hours, and of slack on either side.
+    /// The folders of its hours, and of the slack on either side.
     folders: FxHashSet<Arc<str>>,
 }
 
@@ -137,7 +138,7 @@ impl WindowRun {
     #[must_use]
     pub fn new(
         args: &Args,
-        plan: Plan,
+        plan: HourPlan,
         store: ObjectStore,
         db: BatchDb,
         run_id: i64,
@@ -161,7 +162,7 @@ impl WindowRun {
             run_id,
             stop,
             progress: Progress::new(hours, args.quiet),
-            counts: Counts::default(),
+            counts: RunCounts::default(),
             existing_folders: None,
             listed_folders: FxHashSet::default(),
             window_folders: BTreeSet::new(),
@@ -190,7 +191,7 @@ impl WindowRun {
         self.engine.bulk = bulk;
     }
 
-    /// Says what the engine has read, and lets it go.
+    /// Logs what the engine read and closes it.
     pub async fn close_engine(&self) {
         self.engine.bulk.close().await;
     }
@@ -214,7 +215,7 @@ impl WindowRun {
                 let around: BTreeSet<Hour> = around.collect();
                 self.index_folders(self.template.folders_of(around)).await?;
                 self.index_folders_of_deleted().await?;
-                // Their objects may have been read for the sake of the hours beside them.
+                // Their objects may have been read for the sake of the neighbouring hours.
                 self.db.mark_wanted(&self.incomplete_hours).await?;
             }
             self.mark_asked(&hours).await?;
@@ -240,7 +241,7 @@ impl WindowRun {
         let others =
             Others::of(&mut self.db, std::slice::from_ref(&self.template), &self.plan.window)
                 .await?;
-        let reader = self.engine.reader.clone().beside(others);
+        let reader = self.engine.reader.clone().with_others(others);
         self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
         self.incomplete_hours = self.find_incomplete_hours().await?;
         if self.allow_shrink {
@@ -258,13 +259,13 @@ impl WindowRun {
             let mut covered = self.covered_hours.range(hours.clone()).peekable();
             if let Some(first) = covered.peek().copied() {
                 let hours = covered.count();
-                let count = counted(hours as u64, "hour");
+                let text = counted(hours as u64, "hour");
                 self.progress.log(|| {
                     tracing::warn!(
                         hours,
                         %first,
-                        "--allow-shrink takes nothing from {count}, {first} the first: raw objects were deleted because the lake \
-                         has them"
+                        "--allow-shrink takes nothing from {text}, {first} the first: raw objects \
+                         were deleted because the lake has them"
                     );
                 });
             }
@@ -291,7 +292,7 @@ impl WindowRun {
 
     /// Gives back the connection, for the run's last words, and what was done.
     #[must_use]
-    pub fn finish(self) -> (BatchDb, Counts) {
+    pub fn finish(self) -> (BatchDb, RunCounts) {
         self.progress.finish();
         (self.db, self.counts)
     }
@@ -369,9 +370,12 @@ impl WindowRun {
         }))
     }
 
-    /// Judges the hours of the window, and those elsewhere that were computed, or listed because
-    /// something is missing of them.
-    async fn check_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
+    /// Updates the completeness of the window's hours, and of those elsewhere that were computed,
+    /// or listed because something is missing of them.
+    async fn check_hours(
+        &mut self,
+        rejected: &BTreeMap<Hour, u64>,
+    ) -> Result<CompletenessSummary, Failure> {
         self.forget_found().await?;
         let (window, db) = (&self.plan.window, &mut self.db);
         let others =
@@ -388,8 +392,7 @@ impl WindowRun {
         completeness::check_completeness(db, window, (&hours, lacks)).await
     }
 
-    /// What was not done, and what is in the way of it, in whatever window: a broken object is not
-    /// forgotten.
+    /// Ends the run: collects what was not done. Broken objects count whatever the window.
     async fn conclude(&mut self) -> Result<(), Failure> {
         const NAMED: usize = 5;
         let mut found = Vec::new();
@@ -455,22 +458,26 @@ impl WindowRun {
         let mut hours: BTreeSet<Hour> = Hour::each(folder.hours.clone()).collect();
         hours.extend(&broken.hours);
         let is_new = self.db.note_broken(object, &folder.prefix, &broken, &hours).await?;
-        // Nobody mends what lies in cold storage: it is said once.
+        // Nobody mends what lies in cold storage: it is logged once.
         if is_new || broken.kind != BrokenKind::Frozen {
             let (location, key, why) = (self.store.location(), &*object.key, &broken.why);
             let (first, last) = (folder.hours.start, folder.hours.end.plus(-1));
             let named =
                 if first == last { first.to_string() } else { format!("{first} to {last}") };
-            let others = match (hours.len() - Hour::each(folder.hours.clone()).count()) as u64 {
-                0 => String::new(),
-                others => format!(", and {}", counted(others, "other hour")),
+            let text = match (hours.len() - Hour::each(folder.hours.clone()).count()) as u64 {
+                0 => named,
+                others => format!("{named}, and {}", counted(others, "other hour")),
             };
             self.progress.log(|| {
                 tracing::warn!(
+                    location,
                     key,
                     error = why,
                     hours = hours.len(),
-                    "{location}{key}: {why}; not written until it is readable or deleted: {named}{others}"
+                    %first,
+                    %last,
+                    "{location}{key}: {why}; these hours are not written until it is readable or \
+                     deleted: {text}"
                 );
             });
         }

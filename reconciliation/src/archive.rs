@@ -7,10 +7,10 @@ use common::Place;
 use futures::future;
 use futures::stream::{self, StreamExt};
 use hourly::archive::{
-    Body, FileName, Folder, MAX_OBJECTS, Object, ObjectStore, PrefixTemplate, twins,
+    Body, FileName, Folder, MAX_OBJECTS, Object, ObjectStore, PrefixTemplate, find_twins,
 };
 use hourly::checksum::TickContent;
-use hourly::flags::Plan;
+use hourly::flags::HourPlan;
 use hourly::holdings::{Holdings, HourHoldings, OffsetsByHour, PresumedRange, are_few, of_object};
 use hourly::hour::Hour;
 use hourly::index::{BatchDb, InSums, Indexed, KnownObjects, ObjectWithoutOffsets};
@@ -18,10 +18,10 @@ use hourly::lake::covered;
 use hourly::lake::look::LakeReader;
 use hourly::lake::source::{self, LakeSourceError};
 use hourly::lake::table::{self, PublishedObject};
+use hourly::pending_hours::MAX_BARS;
 use hourly::reader::{Breakage, IN_FLIGHT, ReadError, Reader};
 use hourly::scan::{Conflicts, Exclusions, HourBars, Offsets, ScanOptions, places};
 use hourly::state;
-use hourly::totals::MAX_BARS;
 use roaring::RoaringTreemap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
@@ -40,11 +40,11 @@ type Repeated = BTreeMap<(Hour, String, i32), RoaringTreemap>;
 
 /// Where the archive is, and how it is read.
 pub struct Archive {
-    /// Of each prefix.
+    /// The template of each prefix.
     pub templates: Vec<PrefixTemplate>,
     pub store: ObjectStore,
     pub reader: Reader,
-    pub plan: Plan,
+    pub plan: HourPlan,
     /// All that are compared.
     pub topics: Vec<String>,
     pub stop: CancellationToken,
@@ -84,7 +84,7 @@ pub struct Archived {
     pub tickless: Option<Arc<str>>,
     /// Records that have several lines, while they are not compared yet.
     pub(super) repeated: Repeated,
-    /// Those of which they tell different things.
+    /// Records of which they tell different things.
     pub conflicts: BTreeMap<Hour, Conflicts>,
     /// What was read, by key.
     pub(super) read: Vec<ReadObject>,
@@ -99,9 +99,9 @@ pub struct News {
     pub objects: u32,
     /// Ticks in them, known or not.
     pub ticks: u64,
-    /// One of them has been read as it was before.
+    /// An earlier version of one of them was indexed.
     pub is_replaced: bool,
-    /// The first by key.
+    /// Key of the first such object.
     pub first: String,
 }
 
@@ -112,7 +112,7 @@ impl News {
         }
         self.objects += 1;
         self.ticks +=
-            held.partitions.values().map(|share| share.ticks + share.duplicates).sum::<u64>();
+            held.partitions.values().map(|held| held.ticks + held.duplicates).sum::<u64>();
         self.is_replaced |= is_replaced;
     }
 
@@ -138,19 +138,19 @@ pub(super) struct ReadObject {
     pub object: Object,
     /// Some of its lines are no ticks.
     has_rejects: bool,
-    pub spans: Box<[Span]>,
+    pub spans: Box<[OffsetSpan]>,
 }
 
 /// The smallest and the largest place in an hour and a partition.
 #[derive(Debug)]
-pub(super) struct Span {
+pub(super) struct OffsetSpan {
     pub hour: Hour,
     partition: i32,
     pub first: u64,
     pub last: u64,
 }
 
-impl Span {
+impl OffsetSpan {
     fn all(holdings: &Holdings) -> Box<[Self]> {
         let places = holdings
             .hours
@@ -207,8 +207,7 @@ impl Archived {
                 .iter()
                 .flat_map(Offsets::iter)
                 .map(|(_, partition, places)| (partition, places));
-            let twice =
-                held.partitions.iter().map(|(partition, share)| (*partition, &share.doubled));
+            let twice = held.partitions.iter().map(|(partition, held)| (*partition, &held.doubled));
             for (partition, places) in common.chain(twice).filter(|(_, places)| !places.is_empty())
             {
                 *self.repeated.entry((*hour, topic.to_owned(), partition)).or_default() |= places;
@@ -311,11 +310,11 @@ impl Archive {
     ) -> Result<(), Failure> {
         let is_own = |key: &str| topic.is_none_or(|topic| self.is_of(key, topic));
         let own = keys.iter().filter(|(key, is_deleted)| **is_deleted && is_own(key)).count();
-        let mut counting = table::counting(db, "", &(hour..hour.plus(1))).await?;
-        counting.retain(|object| {
+        let mut published = table::published_objects(db, "", &(hour..hour.plus(1))).await?;
+        published.retain(|object| {
             topic.is_none_or(|topic| object.source == topic || object.source.is_empty())
         });
-        for object in counting {
+        for object in published {
             let known = archived
                 .holdings
                 .hours
@@ -327,7 +326,7 @@ impl Archive {
                 Err(LakeSourceError::OfRun(failure)) => return Err(failure),
                 Err(LakeSourceError::OfObject(why)) => {
                     let what = format!(
-                        "{}{}, which stands for raw objects, {why}",
+                        "{}{}, which covers raw objects, {why}",
                         self.store.location(),
                         object.key
                     );
@@ -347,10 +346,10 @@ impl Archive {
         Ok(())
     }
 
-    /// What an object of the lake holds beside known places.
+    /// What an object of the lake holds other than known places.
     async fn of_lake(
         &self,
-        counting: &PublishedObject,
+        published: &PublishedObject,
         known: Offsets,
     ) -> Result<Holdings, LakeSourceError> {
         let add = move |held: &mut Holdings, content: &TickContent<'_>, place: Place| {
@@ -362,17 +361,17 @@ impl Archive {
             }
             Ok(())
         };
-        self.visit_lake(counting, Holdings::default(), add).await
+        self.visit_lake(published, Holdings::default(), add).await
     }
 
     async fn visit_lake(
         &self,
-        counting: &PublishedObject,
+        published: &PublishedObject,
         into: Holdings,
         add: impl Fn(&mut Holdings, &TickContent<'_>, Place) -> io::Result<()> + Send + 'static,
     ) -> Result<Holdings, LakeSourceError> {
         let folder = std::env::temp_dir();
-        match source::visit(self.look(&folder), counting, into, add).await {
+        match source::visit(self.look(&folder), published, into, add).await {
             Ok(mut held) => {
                 held.flush();
                 Ok(held)
@@ -384,17 +383,17 @@ impl Archive {
         }
     }
 
-    /// Those of some places that an object of the lake has and `known` has not.
+    /// The places, of some, that an object of the lake has and `known` has not.
     async fn add_lake_among(
         &self,
-        counting: &PublishedObject,
+        published: &PublishedObject,
         places: &Arc<OffsetsByHour>,
         known: &mut Holdings,
     ) -> Result<(), Failure> {
         known.flush();
         let (places, keeps_values) = (Arc::clone(places), are_few(places));
         let of =
-            known.hours.get(&counting.hour).map(|held| held.offsets.clone()).unwrap_or_default();
+            known.hours.get(&published.hour).map(|held| held.offsets.clone()).unwrap_or_default();
         let add = move |held: &mut Holdings, content: &TickContent<'_>, place: Place| {
             let Some(number) = place.number() else { return Ok(()) };
             let asked = places.get(&(Hour::of(content.timestamp), place.partition));
@@ -404,7 +403,7 @@ impl Archive {
             }
             Ok(())
         };
-        match self.visit_lake(counting, Holdings::default(), add).await {
+        match self.visit_lake(published, Holdings::default(), add).await {
             Ok(part) => {
                 let left = known.merge_part(part);
                 debug_assert!(left.is_empty(), "what is known was left out");
@@ -442,7 +441,7 @@ impl Archive {
         of == topic || (of.is_empty() && self.topics.len() == 1)
     }
 
-    /// Where the ticks of an object that tells no offsets stand in a topic, by its name; `None`: it
+    /// Where the ticks of an object that has no offsets are in a topic, by its name; `None`: it
     /// is of another one, or has no such name.
     pub(super) fn presumed(
         &self,
@@ -500,7 +499,8 @@ impl Archive {
         Ok(topics)
     }
 
-    /// Leaves out objects that count beside another one of their name no more than for batch-layer.
+    /// Leaves out objects that count next to another one of their name no more than for
+    /// batch-layer.
     async fn leave_out_twins(
         &self,
         db: &mut BatchDb,
@@ -519,7 +519,7 @@ impl Archive {
         objects: &mut Vec<(Object, Option<Folder>)>,
         archived: &Archived,
     ) -> Result<(), Failure> {
-        let twins = twins(objects.iter().map(|(object, _)| object));
+        let twins = find_twins(objects.iter().map(|(object, _)| object));
         let mut copies: FxHashSet<Arc<str>> = FxHashSet::default();
         for (object, _) in objects.iter() {
             let is_unknown = archived.new_keys.get(&object.key) == Some(&false);
@@ -546,7 +546,7 @@ impl Archive {
             Ok(scan) => scan,
             Err(ReadError::Outage(failure)) => return Err(failure),
             Err(ReadError::Stopped) => return Err(stopped_comparing()),
-            // That is said where it is read with the others.
+            // That is reported where it is read with the others.
             Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => return Ok(false),
         };
         let print = |(hour, part): &(Hour, HourBars)| Ok((*hour, state::content_hash(part)?));
@@ -571,7 +571,7 @@ impl Archive {
         &self,
         objects: &mut Vec<(Object, Option<Folder>)>,
     ) -> Result<(), Failure> {
-        let twins = twins(objects.iter().map(|(object, _)| object));
+        let twins = find_twins(objects.iter().map(|(object, _)| object));
         let mut outdated: FxHashSet<Arc<str>> = FxHashSet::default();
         let of_name = objects
             .iter()
@@ -592,7 +592,7 @@ impl Archive {
     }
 
     /// Whether some ticks of an object do not tell their offset; `None`: it cannot be read, which
-    /// is said where it is read with the others.
+    /// is reported where it is read with the others.
     async fn lacks_offsets(&self, object: &Object) -> Result<Option<bool>, Failure> {
         match self.holdings_of(object, None, None).await {
             Ok(held) => Ok(Some(held.hours.values().any(HourHoldings::lacks_offsets))),
@@ -637,8 +637,8 @@ impl Archive {
                 Err(ReadError::Stopped) => return Err(stopped_comparing()),
             }
         }
-        for counting in &archived.lake {
-            Box::pin(self.add_lake_among(counting, places, &mut found)).await?;
+        for published in &archived.lake {
+            Box::pin(self.add_lake_among(published, places, &mut found)).await?;
         }
         found.flush();
         Ok(found)
@@ -769,9 +769,9 @@ impl Archive {
         self.reader.read_with(object, exclude, scan).await
     }
 
-    /// Notes hours beside those that are looked at whose comparison does not read an object, as no
-    /// run has read it yet: its folder is none of theirs. One that the index alone tells of lies in
-    /// a folder of other hours, which tell of it.
+    /// Notes hours other than those that are looked at whose comparison does not read an object, as
+    /// no run has read it yet: its folder is none of theirs. One that the index alone tells about
+    /// lies in a folder of other hours, which tell of it.
     async fn note_far(
         &self,
         db: &mut BatchDb,
@@ -820,8 +820,8 @@ impl Archive {
             let known = archived.newest.entry(partition).or_default();
             *known = newest.max(*known);
         }
-        for (partition, share) in part.hours.values().flat_map(|hour| &hour.partitions) {
-            for presumed in &share.presumed {
+        for (partition, held) in part.hours.values().flat_map(|hour| &hour.partitions) {
+            for presumed in &held.presumed {
                 let end = archived.presumed_ends.entry(*partition).or_default();
                 *end = presumed.end.max(*end);
             }
@@ -831,7 +831,7 @@ impl Archive {
                 *archived.elsewhere.entry(partition).or_default() |= places::messages(offsets);
             }
         }
-        let (spans, has_rejects) = (Span::all(&part), part.has_rejects);
+        let (spans, has_rejects) = (OffsetSpan::all(&part), part.has_rejects);
         archived.note_repeated(self.reader.topic(&object.key), &part);
         if let Some(is_replaced) = archived.new_keys.get(&object.key).copied() {
             for (hour, held) in &part.hours {

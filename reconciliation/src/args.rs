@@ -13,7 +13,7 @@ use std::time::Duration;
 /// It counts ticks and duplicates, names the offsets that are missing on either side or on both,
 /// and finds changed values by a checksum that does not depend on order. The result goes to
 /// standard output and to the tables reconciled_hours and reconciliations. It reads everything
-/// itself and trusts no index, so it may run beside the speed layer and the batch layer.
+/// itself and trusts no index, so it may run next to the speed layer and the batch layer.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct VerifyArgs {

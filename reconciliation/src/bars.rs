@@ -27,10 +27,10 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Those of the ticks that are asked for, each record once.
+    /// The bars of the ticks that are asked for, each record once.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn read(
         connection: &mut PgConnection,
         patience: Duration,
@@ -94,6 +94,9 @@ impl SeenRecords {
 }
 
 /// The symbols that have ticks in an hour, in order; `None` where a record stands twice.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn symbols(
     connection: &mut PgConnection,
     patience: Duration,

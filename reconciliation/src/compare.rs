@@ -1,8 +1,8 @@
-//! The two sides of an hour beside one another.
+//! Compares the two sides of an hour.
 
 use super::lost::Lost;
 use super::outcome::{PartitionOutcome, Status};
-use super::rejects::NoTicks;
+use super::rejects::NonTicks;
 use super::tables::NonTickOffsets;
 use hourly::holdings::{
     HourHoldings, OffsetsByHour, PartitionHoldings, PresumedRange, block_offsets,
@@ -43,11 +43,11 @@ pub enum ExpiredTickCount {
     Unknown,
 }
 
-/// Objects that have expired and told no offsets, by hour and partition, each by what its name
+/// Objects that have expired and had no offsets, by hour and partition, each by what its name
 /// tells.
 pub type ExpiredWithoutOffsets = BTreeMap<(Hour, i32), Vec<PresumedRange>>;
 
-/// All that is known of an hour.
+/// Everything that the comparison of one topic and hour uses.
 pub struct HourComparison<'a> {
     pub hour: Hour,
     pub topic: &'a str,
@@ -69,7 +69,7 @@ pub struct HourComparison<'a> {
     /// Ticks that were archived once, of hours of which objects have expired.
     pub expired: &'a OffsetsByHour,
     /// The ticks of expired objects that are not among them.
-    pub expired_unplaced: ExpiredTickCount,
+    pub expired_ticks: ExpiredTickCount,
     pub expired_without_offsets: &'a ExpiredWithoutOffsets,
     /// Lines without offsets may be of records that others tell, or that the lake has: no run has
     /// taken them in.
@@ -82,13 +82,13 @@ pub struct HourComparison<'a> {
     pub rejected_unread: &'a OffsetsByHour,
     /// The places that both sides have in blocks in which one of them has others, too, by their
     /// checksums alone.
-    pub again: Option<[&'a HourHoldings; 2]>,
+    pub blurred: Option<[&'a HourHoldings; 2]>,
     /// What some of the ticks say that are in blocks whose values differ.
     pub differing_values: Option<[&'a HourHoldings; 2]>,
     /// Behind the archive's last line of each partition, where lines do not tell their offsets.
     pub presumed_ends: &'a BTreeMap<i32, u64>,
     /// Lines of the archive that are no ticks, as far as `realtime_stock` has ticks of them.
-    pub no_ticks: &'a NoTicks,
+    pub non_ticks: &'a NonTicks,
 }
 
 /// What expired objects without offsets held of a partition.
@@ -103,7 +103,7 @@ struct ExpiredTicks {
 
 /// What the values of both sides' ticks say.
 #[derive(Default)]
-pub struct Values {
+pub struct ValueComparison {
     /// Places in blocks whose values differ.
     pub differing: RoaringTreemap,
     differing_blocks: u64,
@@ -112,7 +112,7 @@ pub struct Values {
     blurred: RoaringTreemap,
 }
 
-impl Values {
+impl ValueComparison {
     /// Compares what both sides hold of a partition.
     pub fn compare_sides(&mut self, [ours, theirs]: [&HourHoldings; 2], partition: i32) {
         if let (Some(realtime), Some(archive)) =
@@ -217,10 +217,10 @@ impl HourComparison<'_> {
     ) -> PartitionOutcome {
         // Places are compared where the archive tells them; otherwise the checksums are those
         // without.
-        let checksum = |share: &PartitionHoldings| {
-            if archive.without_offsets > 0 { share.content } else { share.checksum }
+        let checksum = |held: &PartitionHoldings| {
+            if archive.without_offsets > 0 { held.content } else { held.checksum }
         };
-        let hex = |share: &PartitionHoldings| format!("{:016x}", checksum(share).as_floats);
+        let hex = |held: &PartitionHoldings| format!("{:016x}", checksum(held).as_floats);
         let kafka = self.kafka.get(&partition);
         PartitionOutcome {
             topic: self.topic.to_owned(),
@@ -228,9 +228,9 @@ impl HourComparison<'_> {
             status: Status::Ok,
             kafka_from: kafka.map(|(from, _)| *from),
             kafka_to: kafka.map(|(_, to)| *to),
-            realtime_ticks: realtime.map(|share| share.ticks),
+            realtime_ticks: realtime.map(|held| held.ticks),
             archive_ticks: archive.ticks,
-            realtime_duplicates: realtime.map_or(0, |share| share.duplicates),
+            realtime_duplicates: realtime.map_or(0, |held| held.duplicates),
             archive_duplicates: archive.duplicates,
             rejected: self.at(&self.lost.rejected, partition).map_or(0, RoaringTreemap::len),
             skipped: 0,
@@ -252,14 +252,14 @@ impl HourComparison<'_> {
     fn lacks_offsets(&self, partition: i32, archive: &PartitionHoldings) -> bool {
         archive.without_offsets > 0
             || archive.ticks == 0
-                && (matches!(self.expired_unplaced, ExpiredTickCount::Otherwise(_))
+                && (matches!(self.expired_ticks, ExpiredTickCount::Otherwise(_))
                     || self.gone(partition).ticks > 0)
     }
 
     /// What expired objects without offsets held of a partition, as far as that is known.
     fn gone(&self, partition: i32) -> ExpiredTicks {
         let objects = self.expired_without_offsets.get(&(self.hour, partition));
-        let is_known = self.expired_unplaced == ExpiredTickCount::ByPartition;
+        let is_known = self.expired_ticks == ExpiredTickCount::ByPartition;
         let next = self.next_offset(partition);
         let mut gone = ExpiredTicks::default();
         for presumed in objects.into_iter().flatten().filter(|_| is_known) {
@@ -271,7 +271,7 @@ impl HourComparison<'_> {
     }
 
     /// How many ticks of a partition have expired whose places are known.
-    fn expired_placed(&self, partition: i32) -> u64 {
+    fn expired_with_offsets(&self, partition: i32) -> u64 {
         let expired = self.at(self.expired, partition);
         expired.map_or(0, |expired| expired.difference_len(&self.archive.offsets(partition)))
     }
@@ -287,7 +287,7 @@ impl HourComparison<'_> {
         if self.unread.is_some() {
             return;
         }
-        let expired = self.expired_placed(outcome.partition);
+        let expired = self.expired_with_offsets(outcome.partition);
         let gone = self.gone(outcome.partition).ticks;
         let (rows, lines) = (realtime.ticks, archive.ticks + expired + gone);
         if rows > lines && self.explains_unplaced(outcome, rows - lines) {
@@ -304,7 +304,7 @@ impl HourComparison<'_> {
         } else if rows != lines {
             outcome.missing_in_realtime = lines.saturating_sub(rows);
             outcome.missing_in_archive = rows.saturating_sub(lines);
-            let beside = match self.expired_unplaced {
+            let beside = match self.expired_ticks {
                 ExpiredTickCount::Otherwise(gone) => format!(
                     ", and objects that have expired held {} of the hour whose lines told none",
                     counted(gone, "tick")
@@ -333,7 +333,7 @@ impl HourComparison<'_> {
     /// Explains `count` ticks found only in realtime_stock as ones from expired objects without
     /// offsets. Returns `false` if that cannot be the explanation.
     fn explains_unplaced(&self, outcome: &mut PartitionOutcome, count: u64) -> bool {
-        match self.expired_unplaced {
+        match self.expired_ticks {
             ExpiredTickCount::AsMany => Self::note_unplaced(outcome, count),
             // Ticks of other places, or partitions, wait for something.
             ExpiredTickCount::Otherwise(gone) if gone == count => {
@@ -355,7 +355,7 @@ impl HourComparison<'_> {
 
     fn note_unplaced(outcome: &mut PartitionOutcome, count: u64) {
         let detail = format!(
-            "{} in objects that have expired, whose lines told no offsets: \
+            "{} in objects that have expired, whose lines had no offsets: \
              only the hour's number of ticks is compared",
             inflected(count, "tick[s] of realtime_stock [was|were]")
         );
@@ -397,7 +397,7 @@ impl HourComparison<'_> {
              for {side}, as far as can be told"
         );
         let is_known =
-            matches!(self.expired_unplaced, ExpiredTickCount::None | ExpiredTickCount::ByPartition);
+            matches!(self.expired_ticks, ExpiredTickCount::None | ExpiredTickCount::ByPartition);
         (0 < count && count <= most && is_known).then_some(words)
     }
 
@@ -460,7 +460,7 @@ impl HourComparison<'_> {
     ) {
         let partition = outcome.partition;
         outcome.missing_in_archive = missing.len();
-        self.explain_no_ticks(outcome, &mut missing);
+        self.explain_non_ticks(outcome, &mut missing);
         if !missing.is_empty() && self.explains_unplaced(outcome, missing.len()) {
             outcome.missing_in_archive -= missing.len();
             return;
@@ -477,15 +477,15 @@ impl HourComparison<'_> {
             outcome.missing_in_archive -= missing.len();
             missing.clear();
         }
-        let what = match self.expired_unplaced {
+        let what = match self.expired_ticks {
             ExpiredTickCount::Otherwise(gone) => format!(
                 "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} of the \
-                 hour whose lines told no offsets",
+                 hour whose lines had no offsets",
                 counted(gone, "tick")
             ),
             _ if gone.ticks > 0 => format!(
                 "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} whose lines \
-                 told no offsets",
+                 had no offsets",
                 counted(gone.ticks, "tick")
             ),
             _ => "tick[s] of realtime_stock [is|are] not in the archive".to_owned(),
@@ -502,8 +502,8 @@ impl HourComparison<'_> {
     }
 
     /// Takes as many of realtime_stock's ticks as expired objects without offsets held out of those
-    /// that are in no object that is there: `missing`, and behind the archive's last ones
-    /// `pending`. Names tell the least that an object reaches to, so some of those may be behind.
+    /// that are in no object that is there: `missing`, and after the archive's last ones
+    /// `pending`. Names tell the least that an object reaches to, so some of those may be after.
     fn compare_gone(
         &self,
         outcome: &mut PartitionOutcome,
@@ -526,20 +526,20 @@ impl HourComparison<'_> {
         }
         let lacks = ticks - explained;
         if lacks > 0 && lacks <= unread {
-            let what = "tick[s] of objects that have expired, whose lines told no offsets, [waits|wait] for the speed layer, as \
+            let what = "tick[s] of objects that have expired, whose lines had no offsets, [waits|wait] for the speed layer, as \
                         far as can be told";
             outcome.find(Status::Open, inflected(lacks, what));
         } else if lacks > 0 {
             outcome.missing_in_realtime += lacks;
-            let what = "tick[s] of objects that have expired, whose lines told no offsets, [is|are] not in realtime_stock";
+            let what = "tick[s] of objects that have expired, whose lines had no offsets, [is|are] not in realtime_stock";
             outcome.find(Status::Mismatch, inflected(lacks, what));
         }
     }
 
     /// Takes those of realtime_stock's ticks out of `missing` whose lines the archive has: it
     /// misses none, and nothing of them will come.
-    fn explain_no_ticks(&self, outcome: &mut PartitionOutcome, missing: &mut RoaringTreemap) {
-        for (places, why) in self.no_ticks.among(outcome.partition, missing) {
+    fn explain_non_ticks(&self, outcome: &mut PartitionOutcome, missing: &mut RoaringTreemap) {
+        for (places, why) in self.non_ticks.among(outcome.partition, missing) {
             *missing -= &places;
             let what = "tick[s] of realtime_stock [is|are] rejected in the archive, which has [its line|their lines]";
             let detail = format!(
@@ -604,7 +604,7 @@ impl HourComparison<'_> {
         (side, realtime): (&HourHoldings, &PartitionHoldings),
         archive: &PartitionHoldings,
     ) {
-        let (partition, mut values) = (outcome.partition, Values::default());
+        let (partition, mut values) = (outcome.partition, ValueComparison::default());
         let (ours, theirs) = (side.offsets(partition), self.archive.offsets(partition));
         values.compare((&ours, realtime), (&theirs, archive));
         let blurred = std::mem::take(&mut values.blurred);
@@ -671,8 +671,8 @@ impl HourComparison<'_> {
     }
 
     /// Compares what was read again; gives the places that were compared by it.
-    fn compare_again(&self, partition: i32, values: &mut Values) -> RoaringTreemap {
-        let shares = self.again.map(|sides| {
+    fn compare_again(&self, partition: i32, values: &mut ValueComparison) -> RoaringTreemap {
+        let shares = self.blurred.map(|sides| {
             sides.map(|side| (side.offsets(partition), side.partitions.get(&partition)))
         });
         let Some([(ours, Some(realtime)), (theirs, Some(archive))]) = shares else {
@@ -682,7 +682,7 @@ impl HourComparison<'_> {
         (ours & theirs) - &values.blurred
     }
 
-    /// Whether objects whose lines tell no offsets have these by their names.
+    /// Whether objects whose lines have no offsets have these by their names.
     fn are_presumed(&self, partition: i32, offsets: &RoaringTreemap) -> bool {
         let there = self.archive.partitions.get(&partition).into_iter().flat_map(|of| &of.presumed);
         let gone = self.expired_without_offsets.get(&(self.hour, partition)).into_iter().flatten();
@@ -697,14 +697,14 @@ impl HourComparison<'_> {
         let (lost, partition) = (self.lost, outcome.partition);
         // Where the rows were dropped, nothing tells whose lines those without offsets are.
         let archive =
-            self.archive.partitions.get(&partition).map_or(0, |share| share.without_offsets);
+            self.archive.partitions.get(&partition).map_or(0, |held| held.without_offsets);
         let unplaced = archive + self.gone(partition).ticks;
         let is_explained = |offsets: &RoaringTreemap| {
             self.realtime.is_none() && (1..=unplaced).contains(&offsets.len())
         };
         let found = self.at(&lost.lost, partition);
         if let Some(offsets) = found.filter(|offsets| is_explained(offsets)) {
-            let what = "record[s] of Kafka [is|are] in no table, and the archive has as many whose lines tell no offsets";
+            let what = "record[s] of Kafka [is|are] in no table, and the archive has as many whose lines have no offsets";
             let status = match self.are_presumed(partition, offsets) {
                 true => Status::Ok,
                 false => Status::Open,

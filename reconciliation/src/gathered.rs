@@ -21,9 +21,9 @@ const FAR_BYTES: usize = 16 << 20;
 
 /// What Kafka has at a place that nothing else accounts for.
 pub struct UnaccountedRecord {
-    /// Of the message, or of the one element of it that is missing.
+    /// Place of the message, or of the one element of it that is missing.
     pub place: u64,
-    /// Of the element.
+    /// Number of the element.
     pub element: u64,
     /// `None`: it is no tick.
     pub hour: Option<Hour>,
@@ -38,7 +38,7 @@ pub struct Missing {
     pub pending: RoaringTreemap,
 }
 
-/// Those that are no ticks of the hours that are looked at.
+/// Missing records that are no ticks of the hours that are looked at.
 #[derive(Debug, Default)]
 pub struct OtherHours {
     pub missing: Missing,
@@ -48,7 +48,7 @@ pub struct OtherHours {
 
 /// What was found in a partition.
 pub struct GatheredMissing {
-    /// Those that are looked at.
+    /// The hours that are looked at.
     hours: Range<Hour>,
     /// The speed layer's next offset.
     next: u64,
@@ -98,8 +98,8 @@ impl GatheredMissing {
         std::mem::take(&mut self.far)
     }
 
-    /// Those that are ticks of the hours that are looked at.
-    pub fn into_own(mut self) -> BTreeMap<Hour, Missing> {
+    /// The missing records that are ticks of the hours that are looked at.
+    pub fn into_hours(mut self) -> BTreeMap<Hour, Missing> {
         self.look_through();
         self.own
     }
@@ -168,7 +168,7 @@ mod tests {
                     assert!(gathered.go_on().is_continue(), "{offset}");
                 }
             }
-            let own = gathered.into_own();
+            let own = gathered.into_hours();
             let bytes: usize = own.values().map(Missing::bytes).sum();
             assert!(bytes < 10_000, "{bytes}");
             let ticks = |missing: &Missing| missing.lost.len() + missing.pending.len();
@@ -183,7 +183,7 @@ mod tests {
         for offset in 0..count {
             gathered.add(&found(offset, Some(hour((offset % 2).cast_signed()))));
         }
-        let bytes: usize = gathered.into_own().values().map(Missing::bytes).sum();
+        let bytes: usize = gathered.into_hours().values().map(Missing::bytes).sum();
         assert!(bytes < count as usize / 3, "{bytes}");
     }
 
@@ -256,7 +256,7 @@ mod tests {
             };
             let expected = |at| Missing { lost: of(&lost, at), pending: of(&pending, at) };
             prop_assert_eq!(far.missing, expected(None));
-            let own = gathered.into_own();
+            let own = gathered.into_hours();
             for at in 0..24 {
                 let nothing = Missing::default();
                 prop_assert_eq!(own.get(&hour(at)).unwrap_or(&nothing), &expected(Some(at)), "{}", at);

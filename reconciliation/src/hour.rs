@@ -7,11 +7,11 @@ use super::outcome::{HourOutcome, PartitionOutcome, Status};
 use super::repair::Repair;
 use super::repeated;
 use super::tables::ComputedCounts;
-use super::topic::{Topic, TopicHoldings, kafka_ranges};
+use super::topic::{ComparedTopic, TopicHoldings, kafka_ranges};
 use super::verification::Verification;
 use hourly::holdings::HourHoldings;
 use hourly::hour::Hour;
-use hourly::totals::MAX_SYMBOLS;
+use hourly::pending_hours::MAX_SYMBOLS;
 use service::words::inflected;
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ impl Verification {
     /// The outcome of an hour. `repairs`: what became of its bars before.
     pub(super) fn compare(&self, hour: Hour, span: &HourSpan, repairs: &[Repair]) -> HourOutcome {
         let computed = span.computed[&hour];
-        let mut outcome = self.outcome_of_ticks(hour, span);
+        let mut outcome = self.compare_ticks(hour, span);
         if let Some(others) = span.others.get(&hour) {
             outcome.find(Status::Open, self.describe_others(others));
         }
@@ -43,8 +43,8 @@ impl Verification {
             outcome.find(if is_stale { Status::Open } else { Status::Mismatch }, shared.describe());
         }
         let is_logged = repairs.iter().any(|repair| !matches!(repair, Repair::Done { .. }));
-        let cure =
-            (!is_logged).then(|| span.why_left(&outcome).unwrap_or("--repair brings them in line"));
+        let cure = (!is_logged)
+            .then(|| span.reason_not_repaired(&outcome).unwrap_or("--repair brings them in line"));
         span.strays[&hour].compare(&mut outcome, cure);
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= span.began_at);
         if is_computed_since || span.others.contains_key(&hour) {
@@ -62,7 +62,7 @@ impl Verification {
 
     /// What the ticks of both sides give, partition by partition, before anything that was computed
     /// from them is looked at.
-    fn outcome_of_ticks(&self, hour: Hour, span: &HourSpan) -> HourOutcome {
+    fn compare_ticks(&self, hour: Hour, span: &HourSpan) -> HourOutcome {
         let computed = &span.computed[&hour];
         let topics = self.topics.iter().zip(&span.parts);
         let partitions: Vec<_> = topics
@@ -116,7 +116,7 @@ impl Verification {
                 covered.into(),
                 "raw object[s] that [was|were] deleted because it has their ticks",
             );
-            outcome.find(Status::Ok, format!("the lake stands for {objects}"));
+            outcome.find(Status::Ok, format!("the lake covers {objects}"));
         }
         let ComputedCounts { gone_objects, deleted_objects, unsummed_objects, .. } =
             span.computed[&hour];
@@ -164,7 +164,7 @@ impl Verification {
 
     pub(super) fn compare_topic(
         &self,
-        (hour, topic): (Hour, &Topic),
+        (hour, topic): (Hour, &ComparedTopic),
         part: &TopicHoldings,
         span: &HourSpan,
     ) -> Vec<PartitionOutcome> {
@@ -187,16 +187,16 @@ impl Verification {
                 .map(|(partition, span)| (*partition, span.high))
                 .collect(),
             expired: &part.expired,
-            expired_unplaced: span.expired_unplaced(hour),
+            expired_ticks: span.expired_tick_count(hour),
             expired_without_offsets: &part.expired_without_offsets,
             may_be_twice: span.may_be_twice(hour),
             parsed_otherwise: &part.parsed_otherwise,
             rejected_ticks: &part.rejected_ticks,
             rejected_unread: &part.rejected_unread,
-            again: part.again(hour),
+            blurred: part.blurred_holdings(hour),
             differing_values: part.differing_values(hour),
             presumed_ends: &part.archived.presumed_ends,
-            no_ticks: &part.no_ticks,
+            non_ticks: &part.non_ticks,
         };
         sides.compare()
     }

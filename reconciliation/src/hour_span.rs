@@ -24,8 +24,9 @@ pub struct HourSpan {
     pub computed: BTreeMap<Hour, ComputedCounts>,
     /// Stored sums of hours with expired objects.
     pub kept: BTreeMap<Hour, StoredSums>,
-    /// Of which moment the tables were read, and when reading the archive began.
+    /// The moment of which the tables were read.
     pub read_at: Timestamp,
+    /// When reading the archive began.
     pub began_at: Timestamp,
     pub strays: BTreeMap<Hour, TableDifferences>,
     /// What readers of the lake find.
@@ -42,7 +43,7 @@ pub struct HourSpan {
 pub struct TableDifferences {
     /// Differences that --repair cannot fix.
     pub others: Vec<String>,
-    /// Of minute and hour bars beside `realtime_stock`.
+    /// Differences of minute and hour bars from `realtime_stock`.
     pub bars: Vec<String>,
     /// A difference that cannot be confirmed.
     pub unsure: Option<String>,
@@ -153,7 +154,7 @@ impl HourSpan {
         let holdings = self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour));
         let without_offsets: u64 = holdings
             .flat_map(|held| held.partitions.values())
-            .map(|share| share.without_offsets)
+            .map(|held| held.without_offsets)
             .sum();
         ticks - kept.without_offsets
             + self.new_places(hour)
@@ -177,10 +178,10 @@ impl HourSpan {
     }
 
     /// What is known of expired ticks whose lines had no offsets.
-    pub fn expired_unplaced(&self, hour: Hour) -> ExpiredTickCount {
+    pub fn expired_tick_count(&self, hour: Hour) -> ExpiredTickCount {
         let (computed, there) = (&self.computed[&hour], self.archive(hour).ticks);
         let gone = self.archived(hour) - there;
-        match gone.saturating_sub(self.expired_placed(hour)) {
+        match gone.saturating_sub(self.expired_with_offsets(hour)) {
             _ if computed.gone_objects == 0 => ExpiredTickCount::None,
             _ if computed.is_stale => ExpiredTickCount::Unknown,
             _ if self.kept.get(&hour).is_some_and(|kept| kept.is_attributed) => {
@@ -193,7 +194,7 @@ impl HourSpan {
     }
 
     /// How many ticks of an hour have expired whose places are known.
-    pub fn expired_placed(&self, hour: Hour) -> u64 {
+    pub fn expired_with_offsets(&self, hour: Hour) -> u64 {
         let of_part = |part: &TopicHoldings| -> u64 {
             let there = part.archived.holdings.hours.get(&hour);
             let expired = part.expired.iter().filter(|((of, _), _)| *of == hour);
@@ -214,7 +215,7 @@ impl HourSpan {
 
     /// Why an hour's bars are better left alone: `realtime_stock` lacks ticks that are known
     /// elsewhere, or may lack some, or has others than the archive.
-    pub fn why_left(&self, outcome: &HourOutcome) -> Option<&'static str> {
+    pub fn reason_not_repaired(&self, outcome: &HourOutcome) -> Option<&'static str> {
         let has = |is_so: fn(&PartitionOutcome) -> bool| outcome.partitions.iter().any(is_so);
         if has(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0) {
             return Some(repair::SHORT);
@@ -245,7 +246,7 @@ impl HourSpan {
     }
 }
 
-/// What is wrong with bars, and behind it, once, what to do.
+/// Reports wrong bars; the last one also names the cure.
 fn find_bars(outcome: &mut HourOutcome, strays: &[String], cure: Option<&str>) {
     let Some((last, others)) = strays.split_last() else {
         return;

@@ -18,7 +18,7 @@ pub struct HourSpans {
 }
 
 impl HourSpans {
-    /// Those of some hours, in order of time, and of a window behind them.
+    /// The spans of some hours, in order of time, and of a window after them.
     #[must_use]
     pub fn of(before: &[Hour], window: Range<Hour>) -> Self {
         let neighbours = before.chunk_by(|one, next| one.plus(1) == *next);
@@ -46,7 +46,7 @@ impl HourSpans {
         self.length = (self.length / 2).max(1);
     }
 
-    /// They are done: behind one that holds much there may be many that hold little.
+    /// They are done: after one that holds much there may be many that hold little.
     pub fn advance(&mut self) {
         self.rest.start = self.rest.start.plus(self.length).min(self.rest.end);
         self.length = (self.length * 2).min(LONGEST);

@@ -1,12 +1,12 @@
 //! Whether `technical_indicators` says what a computation from every symbol's first bar on says.
 
-use super::symbols::Named;
+use super::symbols::NamedSymbols;
 use super::tables;
 use common::Timestamp;
 use hourly::hour::Hour;
 use hourly::index::{BatchDb, each_row};
 use hourly::indicators::{
-    Bar, BarsAfter, COLUMNS, Interval, SYMBOLS_WITH_ROWS, State, Values, bars, count_bars,
+    Bar, BarValues, BarsAfter, COLUMNS, Interval, SYMBOLS_WITH_ROWS, State, bars, count_bars,
     first_day, how_many,
 };
 use service::Failure;
@@ -24,8 +24,8 @@ const SYMBOLS_AT_ONCE: usize = 1000;
 /// Symbols of which rows are wrong, missing or too many.
 #[derive(Debug, Default)]
 pub struct WrongIndicatorRows {
-    symbols: Named,
-    /// Those of which rows are meant: of the hour, or of the day that begins with it.
+    symbols: NamedSymbols,
+    /// The intervals whose rows are meant: the hour, or the day that begins with it.
     intervals: BTreeSet<&'static str>,
 }
 
@@ -50,13 +50,13 @@ pub struct IndicatorComparison {
     pub strays: BTreeMap<Hour, WrongIndicatorRows>,
     /// Symbols of which batch-layer knows that something is still to be computed, by the hour from
     /// which on that is so; what is from before all hours is with the first.
-    waiting: BTreeMap<Hour, Named>,
+    waiting: BTreeMap<Hour, NamedSymbols>,
 }
 
 impl IndicatorComparison {
-    /// Those symbols of which something in an hour is still to be computed.
-    pub fn waiting(&self, hour: Hour) -> Named {
-        let mut all = Named::default();
+    /// The symbols of which something in an hour is still to be computed.
+    pub fn waiting(&self, hour: Hour) -> NamedSymbols {
+        let mut all = NamedSymbols::default();
         self.waiting.range(..=hour).for_each(|(_, symbols)| all.add_all(symbols));
         all
     }
@@ -90,7 +90,7 @@ pub async fn strays(db: &mut BatchDb, hours: &Range<Hour>) -> Result<IndicatorCo
     Ok(found)
 }
 
-/// Of symbols the hours with rows that say something else, and which rows these are.
+/// The hours of each symbol with differing rows, and which rows these are.
 type HoursOf<'s> = BTreeMap<&'s str, BTreeMap<Hour, BTreeSet<&'static str>>>;
 
 /// Symbols that are looked at together.
@@ -184,7 +184,7 @@ async fn read_stale(
 }
 
 /// What a row says: close, volume and [`COLUMNS`].
-type StoredValues = (f64, Option<f64>, Values);
+type StoredValues = (f64, Option<f64>, BarValues);
 
 /// Rows that begin in a range of time.
 #[derive(Debug, Clone, Copy)]
@@ -254,7 +254,7 @@ impl Rows {
 }
 
 fn stored_values(row: &PgRow) -> Result<StoredValues, sqlx::Error> {
-    let mut values = Values::default();
+    let mut values = BarValues::default();
     for (value, column) in values.iter_mut().zip(COLUMNS) {
         *value = row.try_get(column)?;
     }

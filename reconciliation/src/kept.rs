@@ -1,10 +1,10 @@
-//! [`StoredSums`]: what `hour_sums` has of an hour of which objects have expired, beside what
+//! [`StoredSums`]: what `hour_sums` has of an hour of which objects have expired, next to what
 //! everything else says of it.
 //!
 //! The values of ticks that only expired objects had cannot be compared one by one any more. What
 //! is left of them are sums by symbol, and those are.
 
-use super::symbols::Named;
+use super::symbols::NamedSymbols;
 use super::tables::{self, ComputedCounts, Derived};
 use common::bar::Traded;
 use common::{Bar, SymbolMap};
@@ -26,16 +26,16 @@ const ROUNDED: f64 = 1e-15;
 pub struct StoredSums {
     /// Ticks in the sums; `None` where those are of another version of batch-layer.
     pub ticks: Option<u64>,
-    /// Those without an offset.
+    /// Ticks without an offset.
     pub without_offsets: u64,
-    /// The index tells of which objects those are.
+    /// The index tells about which objects those are.
     pub is_attributed: bool,
     /// Symbols of which `hourly_stock_summary` says something else.
-    pub summary: Named,
+    pub summary: NamedSymbols,
     /// Symbols of which the speed layer has as many ticks, and other sums.
-    pub other_values: Named,
+    pub other_values: NamedSymbols,
     /// Symbols of which it has more or fewer ticks.
-    pub other_counts: Named,
+    pub other_counts: NamedSymbols,
 }
 
 impl StoredSums {
@@ -58,14 +58,14 @@ impl StoredSums {
         let is_attributed = db.summed_without_offsets(hour).await? == without_offsets;
         let mut kept =
             Self { ticks: Some(sum.ticks), without_offsets, is_attributed, ..Self::default() };
-        kept.summary = tables::differing(db, hour, Derived::Summary, &sum.bars).await?;
+        kept.summary = tables::find_differing(db, hour, Derived::Summary, &sum.bars).await?;
         // Without places, the order of ticks of the same time is a guess.
         let is_ordered = without_offsets == 0;
         match realtime {
             Some(realtime) => kept.compare(&sum.bars, realtime, is_ordered),
             None if computed.hour_bar_ticks == sum.ticks => {
                 kept.other_values =
-                    tables::differing(db, hour, Derived::Archived { is_ordered }, &sum.bars)
+                    tables::find_differing(db, hour, Derived::Archived { is_ordered }, &sum.bars)
                         .await?;
             }
             None => {}

@@ -4,7 +4,7 @@ use super::outcome::Status;
 use super::stop::stopped_comparing;
 use common::Timestamp;
 use hourly::archive::{Object, ObjectStore};
-use hourly::holdings::{Holdings, HourHoldings, difference};
+use hourly::holdings::{Holdings, HourHoldings, find_difference};
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use hourly::lake::key;
@@ -46,7 +46,7 @@ impl LakeComparison {
         archived: Option<&HourHoldings>,
     ) {
         let (topic, is_earlier) = (of_topic.topic, of_topic.is_earlier);
-        match of_topic.difference(hour, archived) {
+        match of_topic.find_difference(hour, archived) {
             Some(what) if is_earlier => {
                 let then = "batch-layer compact brings it up to date";
                 self.find(
@@ -75,13 +75,13 @@ pub async fn compare(
     hour: Hour,
     expected: &Expected<'_>,
 ) -> Result<LakeComparison, Failure> {
-    let (counting, mut found) =
-        (table::counting(db, "", &(hour..hour.plus(1))).await?, LakeComparison::default());
+    let (published, mut found) =
+        (table::published_objects(db, "", &(hour..hour.plus(1))).await?, LakeComparison::default());
     // A folder is one topic's in one lake.
     let mut held: BTreeMap<&str, TopicOfLake> = BTreeMap::new();
-    let mut there = list(look.store, &counting).await?;
+    let mut there = list(look.store, &published).await?;
     let location = look.store.location();
-    for object in &counting {
+    for object in &published {
         let of_topic = held.entry(key::folder_of(&object.key).unwrap_or_default()).or_default();
         of_topic.topic = &object.source;
         of_topic.is_earlier |= expected.computed_at != Some(object.computed_at);
@@ -123,10 +123,10 @@ pub async fn compare(
 /// What lies in the folders of some objects.
 async fn list(
     store: &ObjectStore,
-    counting: &[PublishedObject],
+    published: &[PublishedObject],
 ) -> Result<BTreeMap<String, Object>, Failure> {
     let folders: BTreeSet<&str> =
-        counting.iter().filter_map(|object| key::folder_of(&object.key)).collect();
+        published.iter().filter_map(|object| key::folder_of(&object.key)).collect();
     let mut there = BTreeMap::new();
     for folder in folders {
         let listed = store.list(folder).await?;
@@ -145,7 +145,7 @@ enum Contents {
 /// Adds what an object holds to `known`.
 async fn read(
     look: LakeReader<'_>,
-    counting: &PublishedObject,
+    published: &PublishedObject,
     object: Option<Object>,
     known: Holdings,
 ) -> Result<Contents, Failure> {
@@ -155,7 +155,7 @@ async fn read(
         return Ok(Contents::Wrong(Status::Mismatch, format!("is gone; {HOW_TO_FIX}")));
     };
     let wrong = match look.read(&object, known).await {
-        Ok((holdings, contents)) if contents.has_ticks_of(&counting.contents) => {
+        Ok((holdings, contents)) if contents.has_ticks_of(&published.contents) => {
             return Ok(Contents::Read(holdings));
         }
         Ok(_) => "holds other ticks than when it was written".to_owned(),
@@ -187,16 +187,16 @@ struct TopicOfLake<'a> {
 }
 
 impl TopicOfLake<'_> {
-    fn difference(mut self, hour: Hour, archived: Option<&HourHoldings>) -> Option<String> {
+    fn find_difference(mut self, hour: Hour, archived: Option<&HourHoldings>) -> Option<String> {
         self.holdings.flush();
         let elsewhere: u64 = (self.holdings.hours.iter())
             .filter(|(of, _)| **of != hour)
             .flat_map(|(_, held)| held.partitions.values())
-            .map(|share| share.ticks)
+            .map(|held| held.ticks)
             .sum();
         if elsewhere > 0 {
             return Some(format!("{} of another hour", counted(elsewhere, "tick")));
         }
-        difference(archived, self.holdings.hours.get(&hour))
+        find_difference(archived, self.holdings.hours.get(&hour))
     }
 }

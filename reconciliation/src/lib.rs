@@ -12,7 +12,6 @@ mod archive;
 mod args;
 mod bars;
 mod compare;
-mod earlier;
 mod gathered;
 mod hour;
 mod hour_span;
@@ -26,6 +25,8 @@ mod lost;
 mod minutes;
 mod nothing;
 mod outcome;
+mod present_hours;
+mod previous_span;
 mod reach;
 mod reading;
 mod recorded;
@@ -38,7 +39,6 @@ mod store;
 mod strays;
 mod symbols;
 mod tables;
-mod there;
 mod topic;
 mod verification;
 
@@ -48,7 +48,7 @@ use archive::Archive;
 use common::Timestamp;
 use hourly::archive::ObjectStore;
 use hourly::reader::{Others, Reader};
-use late::Late;
+use late::LateFinds;
 use outcome::Status;
 use report::{Outcomes, Printer};
 use service::Failure;
@@ -88,7 +88,7 @@ pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Fa
         is_repairing: args.repair,
         archive: Archive {
             templates: args.prefix.clone(),
-            reader: reader.beside(others),
+            reader: reader.with_others(others),
             store,
             plan: plan.clone(),
             topics: args.kafka.topic.clone(),
@@ -98,14 +98,14 @@ pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Fa
         db,
         before,
         there,
-        late: Late::default(),
+        late: LateFinds::default(),
         tickless: None,
         stop: stop.clone(),
     };
     let mut report =
         Printer::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
-    verification.say_late();
+    verification.log_late();
     report.finish().map_err(Failure::Infrastructure)?;
     compared.and_then(|()| conclude(&report.totals))?;
     match is_away {

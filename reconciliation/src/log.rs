@@ -3,5 +3,5 @@
 mod answer;
 mod client;
 
-pub use answer::Span;
+pub use answer::LogRange;
 pub use client::{KafkaAccess, Log};

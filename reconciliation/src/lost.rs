@@ -2,9 +2,9 @@
 //! Kafka.
 
 use super::archive::Archived;
-use super::earlier::Earlier;
 use super::gathered::{GatheredMissing, OtherHours, UnaccountedRecord};
-use super::log::{Log, Span};
+use super::log::{Log, LogRange};
+use super::previous_span::PreviousSpan;
 use super::tables::{self, NonTickOffsets, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
@@ -41,11 +41,11 @@ pub struct Lost {
     pub messages: BTreeMap<i32, RoaringTreemap>,
 }
 
-/// What is looked at.
-pub struct Search<'a> {
+/// Input of the search for lost offsets.
+pub struct LostSearch<'a> {
     pub topic: &'a str,
     pub sources: Sources<'a>,
-    /// The one that it is now, where it was made anew, or moved to another cluster.
+    /// The one that it is now, where it was created again, or moved to another cluster.
     pub newest_source: Option<i16>,
     pub hours: &'a Range<Hour>,
     pub realtime: &'a Holdings,
@@ -54,13 +54,13 @@ pub struct Search<'a> {
     pub expired: &'a OffsetsByHour,
     pub gaps: &'a NonTickOffsets,
     /// What the hours right before these hold: a hole may lie between the two.
-    pub earlier: &'a Earlier,
+    pub earlier: &'a PreviousSpan,
     pub next_offsets: &'a BTreeMap<i32, u64>,
     /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among
     /// theirs.
     pub purged: &'a BTreeSet<Hour>,
     pub log: Option<&'a Arc<Log>>,
-    pub spans: &'a BTreeMap<i32, Span>,
+    pub spans: &'a BTreeMap<i32, LogRange>,
     /// What a message may look like.
     pub rules: &'a Arc<Rules>,
 }
@@ -85,7 +85,7 @@ impl Rejected {
 }
 
 /// What is known of a partition.
-struct Partition {
+struct PartitionOffsets {
     number: i32,
     /// The places of ticks on whatever side.
     known: RoaringTreemap,
@@ -93,25 +93,25 @@ struct Partition {
     messages: RoaringTreemap,
     /// The last of them that the hours before have.
     before: Option<u64>,
-    /// Those of the sides that tell the hours of ticks.
+    /// The offsets of the sides that tell the hours of ticks.
     hours: KnownOffsets,
 }
 
 /// What is read of a partition.
-struct Reading {
+struct LogScan {
     partition: i32,
     offsets: Runs,
     rejected: Rejected,
     rules: Arc<Rules>,
     now: Timestamp,
-    /// Those that are looked at.
+    /// The hours that are looked at.
     hours: Range<Hour>,
     /// Hours whose ticks retention has dropped: of a tick of another hour of these nobody knows any
     /// more whether it was there.
     dropped: BTreeSet<Hour>,
 }
 
-impl Reading {
+impl LogScan {
     /// Reads from an offset on, for as long as there is room for what is found. Gives where to go
     /// on.
     fn go_on(
@@ -125,19 +125,19 @@ impl Reading {
         log.read(self.partition, (&self.offsets, from), |offset, value, beside| {
             if !self.rejected.is_whole(offset, value) {
                 look_at(&mut decoder, (offset, value, beside), &self.rejected, &mut held);
-                let judged = held.drain(..).filter(|found| self.is_judged(found.hour));
-                judged.for_each(|found| gathered.add(&found));
+                let compared = held.drain(..).filter(|found| self.is_compared(found.hour));
+                compared.for_each(|found| gathered.add(&found));
             }
             gathered.go_on()
         })
     }
 
-    fn is_judged(&self, hour: Option<Hour>) -> bool {
+    fn is_compared(&self, hour: Option<Hour>) -> bool {
         hour.is_none_or(|hour| self.hours.contains(&hour) || !self.dropped.contains(&hour))
     }
 }
 
-impl Search<'_> {
+impl LostSearch<'_> {
     /// # Errors
     /// Where the database or Kafka fails.
     pub async fn run(&self, db: &mut BatchDb) -> Result<Lost, Failure> {
@@ -194,7 +194,7 @@ impl Search<'_> {
         partition: i32,
         (missing, own): (&Runs, &Range<u64>),
     ) -> Result<Runs, Failure> {
-        let Some(range) = self.spans.get(&partition).map(Span::range) else {
+        let Some(range) = self.spans.get(&partition).map(LogRange::range) else {
             return Ok(Runs::default());
         };
         let beyond = |run: Range<u64>| {
@@ -242,7 +242,7 @@ impl Search<'_> {
         partitions
     }
 
-    fn partition(&self, number: i32) -> Partition {
+    fn partition(&self, number: i32) -> PartitionOffsets {
         let held = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
         let held =
             held.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(number)?.clone())));
@@ -252,22 +252,22 @@ impl Search<'_> {
             held.iter().map(|(_, offsets)| offsets).chain(expired.map(|(_, places)| places));
         let mut known = known.fold(RoaringTreemap::new(), |known, offsets| known | offsets);
         let mut messages = places::messages(&known);
-        // What is missing right behind it lies in these hours, as far as is known.
+        // What is missing right after it lies in these hours, as far as is known.
         let before = self.earlier.before(number, &messages);
         if let Some(before) = before {
             held.push((self.hours.start, [before].into_iter().collect()));
             known.insert(before);
             messages.insert(before);
         }
-        Partition { number, known, messages, before, hours: KnownOffsets::of(held) }
+        PartitionOffsets { number, known, messages, before, hours: KnownOffsets::of(held) }
     }
 
-    /// Those messages that the speed layer has read, and what was rejected of them. Of those that
-    /// are not known otherwise that is noted.
+    /// The messages that the speed layer has read, and what was rejected of them, which is noted of
+    /// those that are not known otherwise.
     async fn without_gaps(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         mut offsets: Runs,
         lost: &mut Lost,
     ) -> Result<(Runs, Rejected), Failure> {
@@ -311,14 +311,14 @@ impl Search<'_> {
     async fn note_unaccounted(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         offsets: &Runs,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
         let between = self.between_sources(db, of, offsets).await?;
         let mut places = self.by_hour(of, &offsets.clone().without_runs(&between));
         places.retain(|(hour, _), _| !self.purged.contains(hour));
-        let Some(hull) = runs::hull_of(places.values().filter_map(Runs::hull)) else {
+        let Some(hull) = runs::bounding_range(places.values().filter_map(Runs::hull)) else {
             return Ok(());
         };
         let elsewhere = self.elsewhere(db, of.number, hull).await?;
@@ -331,11 +331,11 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Those of some offsets that lie between the ticks of two sources, and are missing in none.
+    /// The offsets, of some, that lie between the ticks of two sources, and are missing in none.
     async fn between_sources(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         offsets: &Runs,
     ) -> Result<Runs, Failure> {
         if self.newest_source.is_none() || offsets.is_empty() {
@@ -362,7 +362,7 @@ impl Search<'_> {
     }
 
     /// Offsets that are no ticks, with the hours that they lie in.
-    fn by_hour(&self, of: &Partition, offsets: &Runs) -> Holes {
+    fn by_hour(&self, of: &PartitionOffsets, offsets: &Runs) -> Holes {
         let mut holes = Holes::new();
         self.attribute(of, offsets.iter(), |hour, run| {
             holes.entry((hour, of.number)).or_default().push(run);
@@ -375,7 +375,7 @@ impl Search<'_> {
     async fn note_far(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         far: &OtherHours,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
@@ -410,7 +410,7 @@ impl Search<'_> {
     async fn ask_log(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         (offsets, mut rejected): (Runs, Rejected),
         lost: &mut Lost,
     ) -> Result<(), Failure> {
@@ -420,7 +420,7 @@ impl Search<'_> {
         let partition = of.number;
         rejected.lengths =
             tables::rejected_lengths(db, self.topic, partition, &rejected.messages).await?;
-        let reading = Arc::new(Reading {
+        let reading = Arc::new(LogScan {
             partition,
             offsets,
             rejected,
@@ -442,7 +442,7 @@ impl Search<'_> {
             let far = gathered.take_far();
             self.note_far(db, of, &far, lost).await?;
         }
-        for (hour, missing) in gathered.into_own() {
+        for (hour, missing) in gathered.into_hours() {
             let sides = [(missing.lost, &mut lost.lost), (missing.pending, &mut lost.pending)];
             for (found, noted) in sides.into_iter().filter(|(found, _)| !found.is_empty()) {
                 *noted.entry((hour, partition)).or_default() |= found;
@@ -456,7 +456,7 @@ impl Search<'_> {
     /// where nothing tells when Kafka took them.
     fn attribute(
         &self,
-        of: &Partition,
+        of: &PartitionOffsets,
         offsets: impl Iterator<Item = Range<u64>>,
         mut each: impl FnMut(Hour, Range<u64>),
     ) {
@@ -480,7 +480,7 @@ impl Search<'_> {
 
     /// The hour in which Kafka took an offset, or, where that is not known, the hour of the last
     /// tick before it.
-    fn hour_near(&self, of: &Partition, offset: u64) -> Option<Hour> {
+    fn hour_near(&self, of: &PartitionOffsets, offset: u64) -> Option<Hour> {
         let before = || of.hours.before(offset).map(|(_, hour)| hour);
         self.hour_by_time(of.number, offset).or_else(before)
     }
@@ -579,7 +579,7 @@ mod tests {
         runs.iter().map(|run| (run.start, run.end)).collect()
     }
 
-    /// One object of hour 0 with ticks at some offsets, beside nothing else.
+    /// One object of hour 0 with ticks at some offsets, and nothing else.
     fn archived(offsets: &[u64]) -> Archived {
         let mut archived = Archived::default();
         let held = archived.holdings.hours.entry(Hour::of(Timestamp::from_micros(0))).or_default();
@@ -592,15 +592,15 @@ mod tests {
 
     /// The holes between some offsets, by hour.
     fn unaccounted(offsets: &[u64], starts: &[u64]) -> Holes {
-        behind(&Earlier::default(), offsets, starts)
+        behind(&PreviousSpan::default(), offsets, starts)
     }
 
-    /// The same behind hours that hold others.
-    fn behind(earlier: &Earlier, offsets: &[u64], starts: &[u64]) -> Holes {
+    /// The holes after hours that hold others.
+    fn behind(earlier: &PreviousSpan, offsets: &[u64], starts: &[u64]) -> Holes {
         let first = Hour::of(Timestamp::from_micros(0));
-        let span = Span { low: u64::MAX, high: u64::MAX, starts: starts.to_vec() };
+        let span = LogRange { low: u64::MAX, high: u64::MAX, starts: starts.to_vec() };
         let (realtime, archived) = (Holdings::default(), archived(offsets));
-        let search = Search {
+        let search = LostSearch {
             topic: "t",
             sources: None,
             newest_source: None,
@@ -644,7 +644,7 @@ mod tests {
     fn a_hole_behind_the_hours_before_is_one_of_the_first_hour() {
         let first = Hour::of(Timestamp::from_micros(0));
         let after = |before: &[(i32, u64)]| {
-            let mut earlier = Earlier::default();
+            let mut earlier = PreviousSpan::default();
             before.iter().for_each(|(of, last)| earlier.add(*of, &[*last].into_iter().collect()));
             earlier
         };
@@ -652,7 +652,7 @@ mod tests {
         let found: Vec<_> =
             holes.into_iter().map(|((hour, _), runs)| (hour, ends(&runs))).collect();
         assert_eq!(found, [(first, vec![(50, 100), (102, 103)])]);
-        // Late ticks, and a topic that was made anew.
+        // Late ticks, and a topic that was created again.
         for newest in [100, 101, 102, 500] {
             let holes = behind(&after(&[(0, newest)]), &[100, 101, 103], &[]);
             assert_eq!(ends(&holes[&(first, 0)]), [(102, 103)], "{newest}");

@@ -4,7 +4,7 @@
 //! symbols at a time.
 
 use super::bars::{Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
-use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
+use super::symbols::{ALL_SYMBOLS, NamedSymbols, SymbolRange, parts};
 use super::tables::{Sources, TickQuery};
 use common::{Bar, SymbolMap};
 use hourly::hour::Hour;
@@ -21,14 +21,14 @@ use sqlx::postgres::PgConnection;
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn differing(
+pub async fn find_differing_minutes(
     db: &mut BatchDb,
     (hour, sources): (Hour, Sources<'_>),
     expected: &SymbolMap<Bar>,
-) -> Result<Named, Failure> {
+) -> Result<NamedSymbols, Failure> {
     let mut symbols: Vec<&str> = expected.iter().map(|(symbol, _)| symbol.as_str()).collect();
     symbols.sort_unstable();
-    let mut found = Named::default();
+    let mut found = NamedSymbols::default();
     for (part, range) in parts(&symbols, ALL_SYMBOLS, SYMBOLS_A_PASS, |symbol| symbol) {
         let asked = TickQuery { hour, sources, symbols: range };
         let bars = db

@@ -23,7 +23,7 @@ pub struct RequestedHours {
 /// The hours that the tables have.
 struct KnownHours {
     oldest: Option<Timestamptz>,
-    /// Of those that are over.
+    /// The newest hour that is over.
     newest: Option<Timestamptz>,
     /// Whether the newest one was ever compared.
     is_compared: bool,
@@ -61,7 +61,7 @@ impl RequestedHours {
         Ok(())
     }
 
-    /// Of hours whose messages are no ticks, all of them.
+    /// Explains hours whose messages are all no ticks.
     ///
     /// # Errors
     /// [`Failure::Partial`] unless nobody has named an hour, and the newest one that the tables
@@ -69,30 +69,31 @@ impl RequestedHours {
     pub async fn explain_rejected(&self, db: &mut BatchDb, rejected: u64) -> Result<(), Failure> {
         let what = inflected(
             rejected,
-            "message[s] of these hours [is|are] no tick[s], and no tick is there beside [it|them]",
+            "message[s] of these hours [is|are] no tick[s], and there are no ticks",
         );
         let found = format!(
             "nothing was compared: {what}. Table rejected_ticks has the reasons; where flags are missing, speed-layer \
              doctor proposes them"
         );
-        self.pass_or_fail(db, found).await
+        self.conclude(db, found).await
     }
 
-    /// Of hours of which the archive alone has anything, and that is no tick. `example`: an object.
+    /// Explains hours of which only the archive has anything, and that is no tick. `example`: an
+    /// object.
     ///
     /// # Errors
     /// As [`RequestedHours::explain_rejected`].
     pub async fn explain_lines(&self, db: &mut BatchDb, example: &str) -> Result<(), Failure> {
         let found = format!(
-            "nothing was compared: no tick of these hours is there, and no line of {example} is one. Table rejected_lines \
+            "nothing was compared: there are no ticks of these hours, and no line of {example} is one. Table rejected_lines \
              has the reasons, when batch-layer has read it: are the flags about messages right?"
         );
-        self.pass_or_fail(db, found).await
+        self.conclude(db, found).await
     }
 
     /// What was found passes where nobody has named an hour, and the newest one that the tables
     /// have was compared before.
-    async fn pass_or_fail(&self, db: &mut BatchDb, found: String) -> Result<(), Failure> {
+    async fn conclude(&self, db: &mut BatchDb, found: String) -> Result<(), Failure> {
         if !self.is_default || !self.known(db).await?.is_compared {
             return Err(Failure::Partial(found));
         }

@@ -1,8 +1,8 @@
 //! How far back there is anything to compare.
 
-use super::there::{Folders, There};
+use super::present_hours::{Folders, PresentHours};
 use hourly::archive::{ObjectStore, PrefixTemplate, StoreError};
-use hourly::flags::Plan;
+use hourly::flags::HourPlan;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
@@ -30,8 +30,8 @@ impl Sources<'_> {
     /// what may be there of its hours. `None`: each of them is to be looked at.
     ///
     /// # Errors
-    /// Where the database or the store fails; here and below.
-    pub async fn shorten(&mut self, plan: &mut Plan) -> Result<Option<There>, Failure> {
+    /// Where the database or the store fails.
+    pub async fn shorten(&mut self, plan: &mut HourPlan) -> Result<Option<PresentHours>, Failure> {
         if Hour::each(plan.window.clone()).count() <= LONG_HOURS {
             return Ok(None);
         }
@@ -51,12 +51,15 @@ impl Sources<'_> {
                 "there is nothing before {first}: the hours from {asked} on are passed over"
             );
         }
-        Ok(folders.map(|folders| There::new(folders, plan.clone())))
+        Ok(folders.map(|folders| PresentHours::new(folders, plan.clone())))
     }
 
     /// The hours before the usual window that batch-layer has computed from the window's objects,
     /// in order of time: days' ticks are of midnight, whenever they were sent.
-    pub async fn before(&mut self, plan: &Plan) -> Result<Vec<Hour>, Failure> {
+    ///
+    /// # Errors
+    /// Where the database or the store fails.
+    pub async fn before(&mut self, plan: &HourPlan) -> Result<Vec<Hour>, Failure> {
         if !plan.is_default {
             return Ok(Vec::new());
         }
@@ -70,11 +73,17 @@ impl Sources<'_> {
         let mut hours: Vec<Hour> = hours.into_iter().map(Hour::from).collect();
         let older = hours.len().saturating_sub(MOST_BEFORE);
         if let (Some(oldest), 1..) = (hours.first(), older) {
-            let what = inflected(
+            let text = inflected(
                 older as u64,
                 "hour[s] before the window [is|are] passed over, of which its objects hold ticks",
             );
-            tracing::warn!(hours = older, %oldest, "{what}: --from {} reaches the oldest", oldest.start());
+            let from = oldest.start();
+            tracing::warn!(
+                hours = older,
+                %oldest,
+                %from,
+                "{text}: --from {from} reaches the oldest"
+            );
         }
         Ok(hours.split_off(older))
     }

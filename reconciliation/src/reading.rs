@@ -5,7 +5,7 @@ use super::kept::StoredSums;
 use super::lake::{self, Expected, LakeComparison};
 use super::rejects;
 use super::tables;
-use super::topic::{Topic, TopicHoldings};
+use super::topic::{ComparedTopic, TopicHoldings};
 use super::verification::Verification;
 use common::Timestamp;
 use hourly::hour::Hour;
@@ -56,10 +56,11 @@ impl Verification {
         for part in &mut span.parts {
             let missing = rejects::missing(&part.realtime, &part.archived.holdings, &part.expired);
             let found = Box::pin(self.archive.read_rejects(&part.archived, &missing));
-            part.no_ticks = found.await?;
+            part.non_ticks = found.await?;
         }
         for part in span.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
-            part.again[1] = self.archive.read_among(&part.archived, &part.blurred).await?;
+            part.blurred_holdings[1] =
+                self.archive.read_among(&part.archived, &part.blurred).await?;
         }
         for (topic, part) in self.topics.iter().zip(&mut span.parts) {
             let differing = Arc::new(part.differing());
@@ -119,7 +120,7 @@ impl Verification {
         let sources: Option<Vec<i16>> = self
             .topics
             .iter()
-            .map(Topic::sources)
+            .map(ComparedTopic::sources)
             .collect::<Option<Vec<_>>>()
             .map(|sources| sources.concat());
         for hour in Hour::each(hours) {

@@ -1,5 +1,5 @@
 //! [`RecordedHour`]: what `batch_hours` says of the objects and records that an hour was computed
-//! from, beside what the index and the hour's sums have.
+//! from, in addition to what the index and the hour's sums have.
 //!
 //! Not looked at: `duplicates` and `conflicts`, which only the run knows that read the objects.
 
@@ -65,7 +65,7 @@ impl RecordedHour {
 
     /// What is not so.
     #[must_use]
-    pub fn falsehoods(&self) -> Vec<String> {
+    pub fn contradictions(&self) -> Vec<String> {
         let Self { objects, gone, there, withdrawn, .. } = self;
         let mut found = Vec::new();
         if gone + there != *objects {
@@ -129,12 +129,12 @@ mod tests {
 
     #[test]
     fn a_row_that_says_what_the_index_and_the_sums_have_is_right() {
-        assert_eq!(recorded().falsehoods(), [""; 0]);
+        assert_eq!(recorded().contradictions(), [""; 0]);
         assert_eq!(recorded().is_elsewhere("s3://one/"), None);
         // Of what has expired, and of sums of another version, nothing tells.
         let unknown =
             RecordedHour { there: 0, gone: 3, read_as: Vec::new(), named: None, ..recorded() };
-        assert_eq!(unknown.falsehoods(), [""; 0]);
+        assert_eq!(unknown.contradictions(), [""; 0]);
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
             ),
             (RecordedHour { decode_rules: "c".into(), ..recorded() }, "were read by `c`"),
         ] {
-            let found = false_row.falsehoods();
+            let found = false_row.contradictions();
             assert!(found.len() == 1 && found[0].contains(word), "{found:?}");
         }
         let elsewhere = recorded().is_elsewhere("s3://two/").unwrap();

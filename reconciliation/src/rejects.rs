@@ -1,9 +1,9 @@
-//! [`NoTicks`]: ticks of `realtime_stock` whose lines the archive has, and which are none by the
+//! [`NonTicks`]: ticks of `realtime_stock` whose lines the archive has, and which are none by the
 //! flags of this comparison. Nothing will ever come of them.
 
 use super::archive::{Archive, Archived};
 use super::stop::stopped_comparing;
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::{Reason, Reject};
 use futures::stream::{self, StreamExt};
 use hourly::archive::Body;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// The messages of some rejected lines, by partition and reason.
 #[derive(Debug, Default)]
-pub struct NoTicks(BTreeMap<(i32, Reason), Lines>);
+pub struct NonTicks(BTreeMap<(i32, Reason), Lines>);
 
 #[derive(Debug, Default)]
 struct Lines {
@@ -29,8 +29,8 @@ struct Lines {
 /// Messages that are asked for, by partition.
 type MessagesByPartition = BTreeMap<i32, RoaringTreemap>;
 
-impl NoTicks {
-    /// Those of some places whose lines were rejected, by reason, each with the sentence of one.
+impl NonTicks {
+    /// The places, of some, whose lines were rejected, by reason, each with the sentence of one.
     pub fn among(&self, partition: i32, asked: &RoaringTreemap) -> Vec<(RoaringTreemap, String)> {
         let of_partition = self.0.iter().filter(|((of, _), _)| *of == partition);
         let mut left = asked.clone();
@@ -93,7 +93,7 @@ impl Archive {
         &self,
         archived: &Archived,
         places: &OffsetsByHour,
-    ) -> Result<NoTicks, Failure> {
+    ) -> Result<NonTicks, Failure> {
         let mut asked = MessagesByPartition::new();
         for ((_, partition), places) in places {
             *asked.entry(*partition).or_default() |= places::messages(places);
@@ -111,7 +111,7 @@ impl Archive {
                 self.reader.read_with(&object, None, scan).await
             })
             .buffered(IN_FLIGHT);
-        let mut found = NoTicks::default();
+        let mut found = NonTicks::default();
         while let Some(read) = reads.next().await {
             match read {
                 Ok(part) => found.join(part),
@@ -128,8 +128,8 @@ fn of_object(
     body: Body,
     options: &ScanOptions,
     asked: &MessagesByPartition,
-) -> Result<NoTicks, ScanError> {
-    let mut looking = Looking { options, asked, found: NoTicks::default() };
+) -> Result<NonTicks, ScanError> {
+    let mut looking = Looking { options, asked, found: NonTicks::default() };
     match scan::visit(body, options, &mut looking) {
         Ok(()) => Ok(looking.found),
         Err(error) => Err(ScanError { error, hours: Vec::new() }),
@@ -139,11 +139,11 @@ fn of_object(
 struct Looking<'a> {
     options: &'a ScanOptions,
     asked: &'a MessagesByPartition,
-    found: NoTicks,
+    found: NonTicks,
 }
 
 impl Visitor for Looking<'_> {
-    fn record(&mut self, _: &Record<'_>, _: LinePosition) {}
+    fn record(&mut self, _: &DecodedTick<'_>, _: LinePosition) {}
 
     fn reject(&mut self, line: &Line<'_>, _: u16, reject: Reject) {
         let Some(position) = scan::kafka_position_of(line, self.options) else { return };
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn ticks_are_found_by_their_messages_and_told_by_the_first_line_of_each_reason() {
-        let (mut one, mut other) = (NoTicks::default(), NoTicks::default());
+        let (mut one, mut other) = (NonTicks::default(), NonTicks::default());
         one.add(0, 5, &reject(Reason::OtherKind, "five"));
         other.add(0, 3, &reject(Reason::OtherKind, "three"));
         other.add(0, 4, &reject(Reason::MissingField, "four"));

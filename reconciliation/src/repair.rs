@@ -1,7 +1,7 @@
 //! `verify --repair`: minute and hour bars brought back in line with the ticks.
 //!
 //! A speed layer may write meanwhile. Ticks and bars are read as of one moment, and what a writer
-//! has touched since then PostgreSQL refuses to change: then the hour is begun anew. A writer that
+//! has touched since then PostgreSQL refuses to change: then the hour is begun again. A writer that
 //! comes later waits for the end, and merges its ticks into what stands there.
 
 use super::bars::{self, Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
@@ -11,13 +11,13 @@ use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
 use service::pg::bars::{Columns, Row};
-use service::pg::{self, Timestamptz, in_time};
+use service::pg::{self, Limits, Timestamptz, in_time};
 use service::words::counted;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
 
-/// How often an hour is begun anew that is written to meanwhile.
+/// How often an hour is begun again that is written to meanwhile.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Which part of the time of a statement a writer's row may be waited for: it is then said that it
@@ -56,7 +56,7 @@ pub const UNASKED: &str = "they have seen more ticks than realtime_stock has, an
 pub const UNSURE: &str = "they have seen more ticks than realtime_stock has, and the archive does not say that those \
                           were too many: see docs/operations.md under HourNotReconciled";
 
-/// Retention, or a topic that is read anew, may have left nothing else.
+/// Retention, or a topic that is read again, may have left nothing else.
 pub const EMPTY: &str =
     "realtime_stock has no tick of this hour: its bars may be all that is left of it";
 
@@ -140,12 +140,10 @@ async fn try_repair(
     with_minutes: bool,
 ) -> Result<Repair, sqlx::Error> {
     // Of arrays that it has not seen a plan expects ten elements; there are thousands.
-    let begin = format!(
-        "begin isolation level repeatable read; set local plan_cache_mode = force_custom_plan;
-         set local statement_timeout = {}; set local lock_timeout = {}",
-        patience.as_millis(),
-        (patience / LOCK_TIMEOUT_PART).as_millis()
-    );
+    let settings = [("plan_cache_mode", "force_custom_plan")];
+    let limits =
+        Limits { lock: Some(patience / LOCK_TIMEOUT_PART), statement: Some(patience), idle: None };
+    let begin = limits.begin_statement_at("repeatable read", &settings);
     let mut transaction = in_time(patience, connection.begin_with(AssertSqlSafe(begin))).await?;
     // Before the snapshot: a day that is dropped later than that is waited with, one that is gone
     // has no ticks in it.

@@ -1,9 +1,9 @@
 //! Records of which the archive has several lines: whether they all say the same.
 
-use super::archive::{Archive, Archived, Span};
+use super::archive::{Archive, Archived, OffsetSpan};
 use super::stop::stopped_comparing;
 use hourly::archive::Object;
-use hourly::conflicts::Search;
+use hourly::conflicts::ConflictSearch;
 use hourly::hour::Hour;
 use hourly::reader::ReadError;
 use hourly::scan::{Conflicts, Offsets};
@@ -19,7 +19,7 @@ impl Archive {
         let repeated = std::mem::take(&mut archived.repeated);
         for ((hour, topic, partition), places) in repeated {
             let objects = archived.objects_of(hour);
-            let search = Search { reader: &self.reader, hour, objects: &objects };
+            let search = ConflictSearch { reader: &self.reader, hour, objects: &objects };
             let asked = Offsets::of_partition(&topic, partition, places);
             match search.run(&asked, &mut Vec::new()).await {
                 Ok(found) => archived.conflicts.entry(hour).or_default().add(found),
@@ -35,7 +35,7 @@ impl Archive {
 impl Archived {
     /// The objects that hold places of an hour, with the span of those.
     fn objects_of(&self, hour: Hour) -> Vec<(Object, Option<(u64, u64)>)> {
-        let span = |spans: &[Span]| {
+        let span = |spans: &[OffsetSpan]| {
             let own = spans.iter().filter(|span| span.hour == hour);
             own.map(|span| (span.first, span.last))
                 .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))

@@ -78,7 +78,7 @@ impl Outcomes {
 
 impl Printer {
     /// # Errors
-    /// Where standard output cannot be written to; here and below. A reader that has closed it is
+    /// Where standard output cannot be written to. A reader that has closed it is
     /// no error.
     pub fn new(format: Format, has_topics: bool) -> anyhow::Result<Self> {
         if format == Format::Table {

@@ -1,9 +1,9 @@
-//! What is said of a comparison that a signal has stopped.
+//! The errors of a comparison that a signal has stopped.
 
 use hourly::stop::STOPPED;
 use service::Failure;
 
-/// It begins anew.
+/// It begins again.
 pub fn stopped_comparing() -> Failure {
     Failure::Partial(format!("{STOPPED} before all hours were compared"))
 }

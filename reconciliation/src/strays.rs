@@ -3,7 +3,7 @@
 use super::hour_span::{HourSpan, TableDifferences};
 use super::minutes;
 use super::recorded::RecordedHour;
-use super::symbols::Named;
+use super::symbols::NamedSymbols;
 use super::tables::{self, ANEW, Derived, Sources};
 use super::topic::TopicHoldings;
 use super::verification::Verification;
@@ -21,7 +21,7 @@ impl Verification {
         let mut found = TableDifferences::default();
         self.add_summary_strays(hour, span, &mut found).await?;
         if let Some(recorded) = RecordedHour::read(&mut self.db, hour).await? {
-            found.others.extend(recorded.falsehoods());
+            found.others.extend(recorded.contradictions());
             found.unsure = recorded.is_elsewhere(&self.archive.store.location());
             found.rules = recorded.is_read_otherwise(&self.archive.reader.describe_format());
         }
@@ -46,7 +46,8 @@ impl Verification {
             note_strays(&mut found.others, Derived::Summary.name(), &kept.summary, ANEW);
         } else if span.is_archive_compared(hour) && is_counted {
             let symbols =
-                tables::differing(&mut self.db, hour, Derived::Summary, archive.bars()).await?;
+                tables::find_differing(&mut self.db, hour, Derived::Summary, archive.bars())
+                    .await?;
             note_strays(&mut found.others, Derived::Summary.name(), &symbols, ANEW);
         }
         Ok(())
@@ -67,11 +68,12 @@ impl Verification {
             let has_places = |part: &TopicHoldings| {
                 let there = part.archived.holdings.hours.get(&hour);
                 there.is_none_or(|held| {
-                    held.partitions.values().all(|share| share.without_offsets == 0)
+                    held.partitions.values().all(|held| held.without_offsets == 0)
                 })
             };
             let derived = Derived::Archived { is_ordered: span.parts.iter().all(has_places) };
-            let symbols = tables::differing(&mut self.db, hour, derived, archive.bars()).await?;
+            let symbols =
+                tables::find_differing(&mut self.db, hour, derived, archive.bars()).await?;
             // Each tick that was never written makes its symbol's bar another one.
             if symbols.len() as u64 > unwritten {
                 note_strays(
@@ -104,13 +106,15 @@ impl Verification {
         }
         if computed.hour_bar_ticks > 0 || realtime.ticks > 0 {
             let symbols =
-                tables::differing(&mut self.db, hour, Derived::HourBars, realtime.bars()).await?;
+                tables::find_differing(&mut self.db, hour, Derived::HourBars, realtime.bars())
+                    .await?;
             note_strays(&mut found.bars, Derived::HourBars.name(), &symbols, WHY);
         }
         // Minutes may be trimmed; the hours are kept.
         if computed.minute_bar_ticks > 0 {
             let symbols =
-                minutes::differing(&mut self.db, (hour, sources), realtime.bars()).await?;
+                minutes::find_differing_minutes(&mut self.db, (hour, sources), realtime.bars())
+                    .await?;
             note_strays(&mut found.bars, "minute_bars", &symbols, WHY);
         }
         Ok(())
@@ -126,7 +130,7 @@ impl Verification {
     }
 }
 
-fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str) {
+fn note_strays(found: &mut Vec<String>, table: &str, symbols: &NamedSymbols, what: &str) {
     if !symbols.is_empty() {
         found.push(symbols.describe_rows(table, what));
     }

@@ -32,15 +32,15 @@ pub fn is_within((from, to): SymbolRange<'_>, symbol: &str) -> bool {
     symbol >= from && to.is_none_or(|to| symbol < to)
 }
 
-/// Symbols that something is said of: the first few, and how many there are. There may be very
+/// Symbols that a sentence names: the first few, and how many there are. There may be very
 /// many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedSymbols {
     first: Vec<String>,
     count: usize,
 }
 
-impl Named {
+impl NamedSymbols {
     const MOST: usize = 5;
 
     pub fn add(&mut self, symbol: &str) {
@@ -72,14 +72,14 @@ impl Named {
     }
 }
 
-impl Extend<String> for Named {
+impl Extend<String> for NamedSymbols {
     fn extend<I: IntoIterator<Item = String>>(&mut self, symbols: I) {
         symbols.into_iter().for_each(|symbol| self.add(&symbol));
     }
 }
 
 /// `AAPL, MSFT and 12 more`
-impl fmt::Display for Named {
+impl fmt::Display for NamedSymbols {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.first.join(", "))?;
         match self.count - self.first.len() {
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn of_many_symbols_a_few_are_named_and_kept() {
-        let mut named = Named::default();
+        let mut named = NamedSymbols::default();
         named.extend((0..5).map(|number| format!("S{number}")));
         assert_eq!(named.to_string(), "S0, S1, S2, S3, S4");
         named.extend((5..1000).map(|number| format!("S{number}")));

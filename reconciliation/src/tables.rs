@@ -1,6 +1,6 @@
 //! What PostgreSQL holds of the hours.
 
-use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
+use super::symbols::{ALL_SYMBOLS, NamedSymbols, SymbolRange, parts};
 use common::{Bar, Place, SymbolMap, Timestamp};
 use hourly::checksum::TickContent;
 use hourly::holdings::{Holdings, OffsetsByHour, are_few};
@@ -151,7 +151,7 @@ pub async fn each_tick(
 /// checksums.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn read_among(
     db: &mut BatchDb,
     hour: Hour,
@@ -190,7 +190,7 @@ async fn read_ticks(
 /// Adds the ticks of `realtime_stock` in an hour to `holdings`.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn read_realtime(
     db: &mut BatchDb,
     hour: Hour,
@@ -235,6 +235,9 @@ fn content(row: &PgRow) -> Result<TickContent<'_>, sqlx::Error> {
 }
 
 /// What was computed of an hour. `location`: that of the archive.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn computed(
     db: &mut BatchDb,
     hour: Hour,
@@ -273,8 +276,8 @@ pub async fn computed(
 pub enum Derived {
     Summary,
     HourBars,
-    /// `hour_bars` beside the archive, whose numbers went through 64-bit floats. Without order,
-    /// open and close are not compared.
+    /// `hour_bars` compared with the archive, whose numbers went through 64-bit floats. Without
+    /// order, open and close are not compared.
     Archived {
         is_ordered: bool,
     },
@@ -355,26 +358,33 @@ fn differ_beyond_floats(is_ordered: bool) -> String {
 }
 
 /// The symbols of an hour of which a table says something else than the ticks.
-pub async fn differing(
+///
+/// # Errors
+/// Where the database fails.
+pub async fn find_differing(
     db: &mut BatchDb,
     hour: Hour,
     table: Derived,
     expected: &SymbolMap<Bar>,
-) -> Result<Named, Failure> {
+) -> Result<NamedSymbols, Failure> {
     let mut bars: Vec<Row<'_>> =
         expected.iter().map(|(symbol, bar)| (symbol.as_str(), hour.start(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
-    let (mut found, doing) = (Named::default(), format!("reading {} in", table.name()));
+    let (mut found, doing) = (NamedSymbols::default(), format!("reading {} in", table.name()));
     for part in parts(&bars, ALL_SYMBOLS, SYMBOLS_AT_ONCE, |(symbol, ..)| symbol) {
-        let differing =
-            db.query(&doing, async |connection| differing_of(connection, hour, table, part).await);
+        let differing = db.query(&doing, async |connection| {
+            find_differing_of_part(connection, hour, table, part).await
+        });
         found.extend(differing.await?);
     }
     Ok(found)
 }
 
 /// The symbols of an hour of which its minutes, put together, say something else than the hour.
-pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<Named, Failure> {
+///
+/// # Errors
+/// Where the database fails.
+pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<NamedSymbols, Failure> {
     let end = |of: &str, way: &str| {
         let names =
             ["timestamp", "partition", "offset", "index"].map(|name| format!("{of}_{name}"));
@@ -403,13 +413,13 @@ pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<Named,
         .bind(Timestamptz(hour.start()))
         .bind(Timestamptz(hour.plus(1).start()));
     let symbols: Vec<String> = db.fetch_all("reading minute_bars in", statement).await?;
-    let mut named = Named::default();
+    let mut named = NamedSymbols::default();
     named.extend(symbols);
     Ok(named)
 }
 
 /// As [`differing`], of the symbols in a range.
-async fn differing_of(
+async fn find_differing_of_part(
     connection: &mut PgConnection,
     hour: Hour,
     table: Derived,
@@ -425,6 +435,9 @@ async fn differing_of(
 }
 
 /// All that is read until [`end_snapshot`] is of one moment, which is given back.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn begin_snapshot(db: &mut BatchDb) -> Result<Timestamp, Failure> {
     db.query("reading", async |connection| {
         pg::begin_snapshot(connection).await?;
@@ -434,17 +447,22 @@ pub async fn begin_snapshot(db: &mut BatchDb) -> Result<Timestamp, Failure> {
     .await
 }
 
+/// # Errors
+/// Where the database fails.
 pub async fn end_snapshot(db: &mut BatchDb) -> Result<(), Failure> {
     db.query("reading", async |connection| pg::end_snapshot(connection).await).await
 }
 
 /// The next offset that the speed layer will write, by partition.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn next_offsets(
     db: &mut BatchDb,
     groups: &[String],
     topic: &str,
 ) -> Result<BTreeMap<i32, u64>, Failure> {
-    // A topic that was made anew, or read by several groups, has a row of each.
+    // A topic that was created again, or read by several groups, has a row of each.
     let rows = include_str!("../sql/next_offsets.sql");
     let statement = pg::query_as(rows).bind(groups).bind(topic);
     let rows: Vec<(i32, i64)> = db.fetch_all("reading kafka_offsets in", statement).await?;
@@ -459,7 +477,7 @@ pub struct Gaps(Vec<Gap>);
 struct Gap {
     partition: i32,
     offsets: Range<u64>,
-    /// When the topic was seen anew, whose offsets are others.
+    /// When the topic was seen again, whose offsets are others.
     until: Option<Timestamp>,
 }
 
@@ -475,11 +493,14 @@ impl Gaps {
     }
 }
 
-/// Partition, first offset, the one behind the last, and until when it counts.
+/// Partition, first offset, the one after the last, and until when it counts.
 type GapRow = (i32, i64, i64, Option<Timestamptz>);
 
-/// A gap of a topic that was made anew, or is read from another cluster, says nothing of the
+/// A gap of a topic that was created again, or is read from another cluster, says nothing of the
 /// offsets that it has since.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn gaps(db: &mut BatchDb, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
     let statement = pg::query_as(include_str!("../sql/gaps.sql")).bind(groups).bind(topic);
     let rows: Vec<GapRow> = db.fetch_all("reading kafka_gaps in", statement).await?;
@@ -494,6 +515,9 @@ pub async fn gaps(db: &mut BatchDb, groups: &[String], topic: &str) -> Result<Ga
 const READING_SOURCES: &str = "reading kafka_sources in";
 
 /// The consumer groups that have written a topic.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn groups(db: &mut BatchDb, topic: &str) -> Result<Vec<String>, Failure> {
     let statement =
         pg::query_scalar("select distinct group_id from kafka_sources where topic = $1 order by 1")
@@ -503,13 +527,19 @@ pub async fn groups(db: &mut BatchDb, topic: &str) -> Result<Vec<String>, Failur
 
 /// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody
 /// has read it.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn newest_topic_id(db: &mut BatchDb, topic: &str) -> Result<String, Failure> {
     let statement = pg::query_scalar(include_str!("../sql/topic_id.sql")).bind(topic);
     let id: Option<String> = db.fetch_optional(READING_SOURCES, statement).await?;
     Ok(id.unwrap_or_default())
 }
 
-/// The sources of a topic, the newest last: it has another one whenever it was made anew.
+/// The sources of a topic, the newest last: it has another one whenever it was created again.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn sources(db: &mut BatchDb, topic: &str) -> Result<Vec<i16>, Failure> {
     let statement = pg::query_scalar(
         "select source from kafka_sources where topic = $1 order by first_seen_at, source",
@@ -518,7 +548,10 @@ pub async fn sources(db: &mut BatchDb, topic: &str) -> Result<Vec<i16>, Failure>
     db.fetch_all(READING_SOURCES, statement).await
 }
 
-/// The topics that the database has beside `named`.
+/// The topics that the database has other than `named`.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn topics_beside(db: &mut BatchDb, named: &[String]) -> Result<Vec<String>, Failure> {
     let statement =
         pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)")
@@ -527,6 +560,9 @@ pub async fn topics_beside(db: &mut BatchDb, named: &[String]) -> Result<Vec<Str
 }
 
 /// The topics of which `realtime_stock` has ticks of other sources in an hour.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn other_topics(
     db: &mut BatchDb,
     hour: Hour,
@@ -539,7 +575,10 @@ pub async fn other_topics(
     db.fetch_all("reading realtime_stock in", statement).await
 }
 
-/// The places of what stands in `rejected_ticks` of messages from one offset to another.
+/// The places of what is in `rejected_ticks` of messages from one offset to another.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn rejected(
     db: &mut BatchDb,
     topic: &str,
@@ -560,7 +599,10 @@ pub async fn rejected(
 /// Values that are looked at of a partition's rejects of an hour: 20 MB at most.
 const VALUES_READ: usize = 10_000;
 
-/// What stands in `rejected_ticks` at some places, the first of them, as far as it was kept whole.
+/// What is in `rejected_ticks` at some places, the first of them, as far as it was kept whole.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn rejected_values(
     db: &mut BatchDb,
     topic: &str,
@@ -578,8 +620,11 @@ pub async fn rejected_values(
     Ok(values.filter(|(place, _)| first.contains(*place)).collect())
 }
 
-/// How many bytes what stands in `rejected_ticks` as a message's first element has, by the offset
+/// How many bytes what is in `rejected_ticks` as a message's first element has, by the offset
 /// of the message: the whole message's length, where that was rejected.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn rejected_lengths(
     db: &mut BatchDb,
     topic: &str,
@@ -600,6 +645,9 @@ pub async fn rejected_lengths(
 }
 
 /// When Kafka took some rejected messages, as far as that is known, by offset.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn rejected_times(
     db: &mut BatchDb,
     topic: &str,
@@ -621,6 +669,9 @@ pub async fn rejected_times(
 }
 
 /// Those of some messages that have a tick in `realtime_stock`, in an hour.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn realtime_in(
     db: &mut BatchDb,
     hour: Hour,
@@ -645,6 +696,9 @@ pub async fn realtime_in(
 
 /// The messages from one offset to another that have a tick in `realtime_stock`, in whatever hour.
 /// There is no index for that: it reads every day there is.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn realtime_anywhere(
     db: &mut BatchDb,
     (partition, sources): (i32, Sources<'_>),
@@ -662,6 +716,9 @@ pub async fn realtime_anywhere(
 }
 
 /// The hours of the days that retention has dropped from `realtime_stock`.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn dropped_hours(db: &mut BatchDb) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar("select day::timestamp at time zone 'UTC' from dropped_days");
     let days: Vec<Timestamptz> = db.fetch_all("reading dropped_days in", statement).await?;
@@ -669,7 +726,10 @@ pub async fn dropped_hours(db: &mut BatchDb) -> Result<BTreeSet<Hour>, Failure> 
     Ok(days.into_iter().map(Hour::from).flat_map(hours).collect())
 }
 
-/// From the smallest offset of each source in some hours to behind the largest.
+/// From the smallest offset of each source in some hours to after the largest.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn source_spans(
     db: &mut BatchDb,
     hours: &Range<Hour>,
@@ -685,7 +745,7 @@ pub async fn source_spans(
     Ok(spans.into_iter().map(span).collect())
 }
 
-/// From the smallest offset of the messages that some places are in to behind the largest.
+/// From the smallest offset of the messages that some places are in to after the largest.
 pub fn hull(places: &RoaringTreemap) -> Option<Range<u64>> {
     let messages = places::messages(places);
     Some(messages.min()?..messages.max()? + 1)

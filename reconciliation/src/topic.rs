@@ -1,12 +1,12 @@
-//! [`Topic`]: what is known of one topic, and what its two sides hold of a span of hours.
+//! [`ComparedTopic`]: what is known of one topic, and what its two sides hold of a span of hours.
 
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
-use super::compare::{ExpiredWithoutOffsets, Values};
-use super::earlier::Earlier;
-use super::log::{KafkaAccess, Log, Span};
-use super::lost::{Lost, Search};
-use super::rejects::NoTicks;
+use super::compare::{ExpiredWithoutOffsets, ValueComparison};
+use super::log::{KafkaAccess, Log, LogRange};
+use super::lost::{Lost, LostSearch};
+use super::previous_span::PreviousSpan;
+use super::rejects::NonTicks;
 use super::tables::{self, Gaps, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
@@ -16,18 +16,18 @@ use hourly::holdings::{
 };
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
+use hourly::pending_hours::MAX_BARS;
 use hourly::scan::Offsets;
-use hourly::totals::MAX_BARS;
 use roaring::RoaringTreemap;
 use service::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The topic where nothing is said, and the database does not tell it.
+/// The default topic, if the database does not name one either.
 const USUAL_TOPIC: &str = "stock_prices";
 
-pub struct Topic {
+pub struct ComparedTopic {
     pub name: String,
     /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
     sources: Option<Vec<i16>>,
@@ -38,7 +38,7 @@ pub struct Topic {
     pub gaps: Gaps,
     pub next_offsets: BTreeMap<i32, u64>,
     /// What the hours hold that were compared right before.
-    earlier: Earlier,
+    earlier: PreviousSpan,
     log: Option<Arc<Log>>,
     /// The topic's id as it was read last, where Kafka has another one now: its offsets are others.
     read_last: Option<String>,
@@ -51,21 +51,21 @@ pub struct TopicHoldings {
     pub archived: Archived,
     /// Ticks that were archived once, of hours of which objects have expired.
     pub expired: OffsetsByHour,
-    /// Objects that have expired and told no offsets, by the same hours and by partition.
+    /// Objects that have expired and had no offsets, by the same hours and by partition.
     pub expired_without_offsets: ExpiredWithoutOffsets,
     /// Places that both sides have, in blocks in which one of them has others, too.
     pub blurred: Arc<OffsetsByHour>,
     /// What the sides hold at those, read once more: `realtime_stock` and the archive.
-    pub again: [Holdings; 2],
+    pub blurred_holdings: [Holdings; 2],
     /// What some of the ticks say that are in blocks whose values differ.
     pub differing_values: [Holdings; 2],
-    pub spans: BTreeMap<i32, Span>,
-    /// What Kafka has of a topic that was made anew since it was read: no offset of it is one of
-    /// those that are known.
-    pub of_new_topic: BTreeMap<i32, Span>,
+    pub spans: BTreeMap<i32, LogRange>,
+    /// What Kafka has of a topic that was created again since it was read: no offset of it is one
+    /// of those that are known.
+    pub of_new_topic: BTreeMap<i32, LogRange>,
     pub lost: Lost,
     /// Ticks of `realtime_stock` that are none in the archive.
-    pub no_ticks: NoTicks,
+    pub non_ticks: NonTicks,
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: OffsetsByHour,
     /// Such that are ticks by the flags of this comparison.
@@ -76,8 +76,8 @@ pub struct TopicHoldings {
 
 impl TopicHoldings {
     /// What was read again of an hour, where both sides have something of it.
-    pub fn again(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
-        both(&self.again, hour)
+    pub fn blurred_holdings(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
+        both(&self.blurred_holdings, hour)
     }
 
     /// What was told of an hour by both sides.
@@ -91,8 +91,8 @@ impl TopicHoldings {
         for (hour, ours) in &self.realtime.hours {
             let theirs = self.archived.holdings.hours.get(hour).map(|theirs| [ours, theirs]);
             for partition in ours.partitions.keys() {
-                let mut values = Values::default();
-                for sides in theirs.into_iter().chain(self.again(*hour)) {
+                let mut values = ValueComparison::default();
+                for sides in theirs.into_iter().chain(self.blurred_holdings(*hour)) {
                     values.compare_sides(sides, *partition);
                 }
                 let first: RoaringTreemap = values.differing.iter().take(left).collect();
@@ -105,7 +105,7 @@ impl TopicHoldings {
         found
     }
 
-    /// Whether ticks of the archive in an hour stand in rejected_ticks.
+    /// Whether ticks of the archive in an hour are in rejected_ticks.
     pub fn has_parsed_otherwise(&self, hour: Hour) -> bool {
         self.parsed_otherwise.keys().any(|(of, _)| *of == hour)
     }
@@ -146,7 +146,10 @@ pub async fn name(db: &mut BatchDb, args: &mut KafkaArgs) -> Result<(), Failure>
 ///
 /// # Errors
 /// Where the database fails, or a topic is not there.
-pub async fn open_all(db: &mut BatchDb, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
+pub async fn open_all(
+    db: &mut BatchDb,
+    args: &KafkaArgs,
+) -> Result<(Vec<ComparedTopic>, bool), Failure> {
     let (mut topics, mut is_away) = (Vec::new(), false);
     let is_alone =
         args.topic.len() == 1 && tables::topics_beside(db, &args.topic).await?.is_empty();
@@ -164,14 +167,14 @@ pub async fn open_all(db: &mut BatchDb, args: &KafkaArgs) -> Result<(Vec<Topic>,
             ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest
         };
         let known_sources = tables::sources(db, name).await?;
-        topics.push(Topic {
+        topics.push(ComparedTopic {
             name: name.clone(),
             sources: (!is_alone).then(|| known_sources.clone()),
             known_sources,
             is_only_one: args.topic.len() == 1,
             gaps: tables::gaps(db, &groups, name).await?,
             next_offsets: tables::next_offsets(db, &groups, name).await?,
-            earlier: Earlier::default(),
+            earlier: PreviousSpan::default(),
             read_last: log.as_ref().is_some_and(is_other).then_some(newest),
             log,
         });
@@ -191,11 +194,13 @@ async fn read_groups(
     if known.is_empty() || known.iter().any(|group| asked.contains(group)) {
         return Ok(asked.clone());
     }
+    let (groups, written_by) = (asked.join(", "), known.join(", "));
     tracing::warn!(
         topic,
-        "group {} has never written topic {topic} here: what {} has written is compared (--group-id)",
-        asked.join(", "),
-        known.join(", ")
+        groups,
+        written_by,
+        "group {groups} has never written topic {topic} here: what {written_by} has written is \
+         compared (--group-id)"
     );
     Ok(known)
 }
@@ -208,7 +213,7 @@ async fn connect(args: &KafkaArgs, topic: &str) -> Result<KafkaAccess, Failure> 
     asked.map_err(Failure::Infrastructure)?
 }
 
-impl Topic {
+impl ComparedTopic {
     /// The name that its objects have; `None` where all objects are its own.
     pub fn of_objects(&self) -> Option<&str> {
         self.sources.as_ref().map(|_| &*self.name)
@@ -247,7 +252,7 @@ impl Topic {
     /// for.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn read_realtime(
         &self,
         db: &mut BatchDb,
@@ -265,6 +270,9 @@ impl Topic {
     }
 
     /// Reads those ticks of `realtime_stock` once more whose block tells nothing of them.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn read_blurred(
         &self,
         db: &mut BatchDb,
@@ -285,12 +293,15 @@ impl Topic {
                 }
             }
         }
-        part.again[0] = self.read_among(db, &blurred).await?;
+        part.blurred_holdings[0] = self.read_among(db, &blurred).await?;
         part.blurred = Arc::new(blurred);
         Ok(())
     }
 
     /// What `realtime_stock` has at some places.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn read_among(
         &self,
         db: &mut BatchDb,
@@ -310,7 +321,7 @@ impl Topic {
         self.of_objects().is_none_or(|name| name == of || (of.is_empty() && self.is_only_one))
     }
 
-    /// Those of an hour's places that are its own, by partition.
+    /// The places of an hour that are its own, by partition.
     pub fn own_places(&self, hour: Hour, all: &Offsets) -> OffsetsByHour {
         let mut own = OffsetsByHour::new();
         for (_, partition, offsets) in all.iter().filter(|(of, ..)| self.owns(of)) {
@@ -333,6 +344,9 @@ impl Topic {
     }
 
     /// Asks Kafka and the tables about what the sides do not tell.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn ask(
         &self,
         db: &mut BatchDb,
@@ -346,7 +360,7 @@ impl Topic {
             None => part.spans = spans,
             Some(_) => part.of_new_topic = spans,
         }
-        let search = Search {
+        let search = LostSearch {
             topic: &self.name,
             sources: self.sources(),
             newest_source: self.newest_source(),
@@ -369,8 +383,8 @@ impl Topic {
         Ok(())
     }
 
-    /// What there is to say of an hour of which Kafka has messages of a topic that was made anew
-    /// since it was read.
+    /// What there is to say of an hour of which Kafka has messages of a topic that was created
+    /// again since it was read.
     pub fn describe_anew(
         &self,
         hour: Hour,
@@ -393,12 +407,15 @@ impl Topic {
         })
     }
 
-    /// Those of some hours of which Kafka may have anything, in spans.
+    /// The hours, of some, of which Kafka may have anything, in spans.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn held(&self, hours: &Range<Hour>) -> Result<Vec<Range<Hour>>, Failure> {
         self.ask_kafka(hours, Log::held).await
     }
 
-    async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
+    async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, LogRange>, Failure> {
         self.ask_kafka(hours, Log::spans).await
     }
 
@@ -416,7 +433,7 @@ impl Topic {
         asked.context("asking Kafka").and_then(|answer| answer).map_err(Failure::Infrastructure)
     }
 
-    /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.
+    /// Ticks of the archive that are not in realtime_stock because they are in rejected_ticks.
     async fn find_parsed_otherwise(
         &self,
         db: &mut BatchDb,
@@ -467,7 +484,7 @@ impl Topic {
         Ok(())
     }
 
-    /// Those of some rejected values that are ticks by this comparison's flags, as far as the
+    /// The rejected values, of some, that are ticks by this comparison's flags, as far as the
     /// values alone tell it, and those that are none. Not every value was kept whole.
     async fn ticks_among(
         &self,
@@ -477,13 +494,13 @@ impl Topic {
         rejected: &RoaringTreemap,
     ) -> Result<(RoaringTreemap, RoaringTreemap), Failure> {
         let mut decoder = Decoder::new(Arc::clone(rules), Timestamp::now());
-        let beside = RecordContext { topic: Some(&self.name), ..RecordContext::NOTHING };
+        let context = RecordContext { topic: Some(&self.name), ..RecordContext::NOTHING };
         let (mut ticks, mut others) = (RoaringTreemap::new(), RoaringTreemap::new());
         for (place, value) in tables::rejected_values(db, &self.name, partition, rejected).await? {
             let mut is_tick = false;
             // What is no message holds no tick.
             let _ = decoder
-                .decode_each(&value, &beside, &mut |element| is_tick |= element.read.is_ok());
+                .decode_each(&value, &context, &mut |element| is_tick |= element.read.is_ok());
             if is_tick {
                 ticks.insert(place)
             } else {
@@ -498,10 +515,10 @@ impl Topic {
 pub fn kafka_ranges(
     hour: Hour,
     hours: &Range<Hour>,
-    spans: &BTreeMap<i32, Span>,
+    spans: &BTreeMap<i32, LogRange>,
 ) -> BTreeMap<i32, (u64, u64)> {
     let number = Hour::each(hours.start..hour).count();
-    let range = |span: &Span| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
+    let range = |span: &LogRange| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
     spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
 }
 
@@ -517,7 +534,7 @@ pub struct Sum<'a> {
 impl<'a> Sum<'a> {
     pub fn of(sides: impl Iterator<Item = &'a HourHoldings> + Clone) -> Self {
         let ticks =
-            sides.clone().flat_map(|side| side.partitions.values()).map(|share| share.ticks).sum();
+            sides.clone().flat_map(|side| side.partitions.values()).map(|held| held.ticks).sum();
         let mut sum = Self { ticks, is_too_wide: false, one: None, many: HourHoldings::default() };
         let several = sides.clone().nth(1).is_some();
         for side in sides {

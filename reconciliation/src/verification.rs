@@ -4,16 +4,16 @@ use super::archive::Archive;
 use super::hour_span::HourSpan;
 use super::hour_spans::HourSpans;
 use super::indicators;
-use super::late::Late;
+use super::late::LateFinds;
 use super::nothing;
 use super::outcome::Status;
+use super::present_hours::PresentHours;
 use super::repair::{self, Repair};
 use super::report::Printer;
 use super::stop::stopped_comparing;
 use super::store;
-use super::there::There;
-use super::topic::{Topic, TopicHoldings};
-use hourly::flags::Plan;
+use super::topic::{ComparedTopic, TopicHoldings};
+use hourly::flags::HourPlan;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
@@ -25,15 +25,15 @@ use tokio_util::sync::CancellationToken;
 
 /// What all hours have in common.
 pub struct Verification {
-    pub topics: Vec<Topic>,
+    pub topics: Vec<ComparedTopic>,
     pub archive: Archive,
     pub db: BatchDb,
     /// Hours before the window that are compared, too.
     pub before: Vec<Hour>,
     /// What may be there of the window's hours; `None`: each of them is looked at.
-    pub there: Option<There>,
+    pub there: Option<PresentHours>,
     /// What some hours were compared without.
-    pub late: Late,
+    pub late: LateFinds,
     /// An object of the hours whose lines are no ticks.
     pub tickless: Option<Arc<str>>,
     pub stop: CancellationToken,
@@ -41,13 +41,13 @@ pub struct Verification {
     pub is_repairing: bool,
 }
 
-/// What became of the hours whose bars were wrong, try by try.
+/// Outcomes of the repairs of each hour.
 type Repaired = BTreeMap<Hour, Vec<Repair>>;
 
 impl Verification {
     pub async fn compare_all(
         &mut self,
-        plan: &Plan,
+        plan: &HourPlan,
         report: &mut Printer,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
@@ -59,7 +59,7 @@ impl Verification {
         self.there.iter_mut().for_each(|there| there.add(indicators.strays.keys().copied()));
         while let Some(hours) = spans.current() {
             if spans.are_apart() {
-                self.topics.iter_mut().for_each(Topic::begin_anew);
+                self.topics.iter_mut().for_each(ComparedTopic::begin_anew);
             }
             if self.is_empty(&hours).await? {
                 spans.advance();
@@ -69,7 +69,7 @@ impl Verification {
                 spans.shorten();
                 continue;
             };
-            self.note(plan, &span, report).await?;
+            self.note_findings_for_other_hours(plan, &span, report).await?;
             for hour in Hour::each(hours.clone()) {
                 let repairs = repaired.remove(&hour).unwrap_or_default();
                 let mut outcome = self.compare(hour, &span, &repairs);
@@ -106,11 +106,11 @@ impl Verification {
         }
     }
 
-    /// Notes what a span tells of hours that are compared later. Those that were before are
+    /// Notes what a span tells about hours that are compared later. Those that were before are
     /// open after all.
-    async fn note(
+    async fn note_findings_for_other_hours(
         &mut self,
-        plan: &Plan,
+        plan: &HourPlan,
         span: &HourSpan,
         report: &mut Printer,
     ) -> Result<(), Failure> {
@@ -121,15 +121,15 @@ impl Verification {
         let is_asked = |hour: Hour| plan.window.contains(&hour) || before.contains(&hour);
         for part in &span.parts {
             self.tickless = self.tickless.take().or_else(|| part.archived.tickless.clone());
-            let behind = self.late.note((plan, &span.hours), &part.archived.far, is_asked);
-            for (hour, object) in behind {
+            let of_compared = self.late.note((plan, &span.hours), &part.archived.far, is_asked);
+            for (hour, object) in of_compared {
                 store::open(&mut self.db, hour, &object.describe()).await?;
                 report.open(hour);
             }
         }
         self.late.note_compared(span.hours.clone());
         if let Some(there) = &mut self.there {
-            there.add(self.late.ahead());
+            there.add(self.late.of_coming());
         }
         Ok(())
     }
@@ -146,12 +146,18 @@ impl Verification {
     }
 
     /// Says that hours are open of which an object was read too late: their lines stand already.
-    pub fn say_late(&self) {
-        if let Some((hour, object)) = self.late.behind().first_key_value() {
-            let hours = self.late.behind().len();
+    pub fn log_late(&self) {
+        if let Some((hour, object)) = self.late.of_compared().first_key_value() {
+            let hours = self.late.of_compared().len();
             let what = "hour[s] [was|were] compared without all of [its|their] ticks";
-            let (what, why) = (inflected(hours as u64, what), object.describe());
-            tracing::warn!(hours, %hour, key = &*object.key, error = why, "{what}, {hour} the first: {why}");
+            let (text, why) = (inflected(hours as u64, what), object.describe());
+            tracing::warn!(
+                hours,
+                %hour,
+                key = &*object.key,
+                error = why,
+                "{text}, {hour} the first: {why}"
+            );
         }
     }
 
@@ -165,7 +171,7 @@ impl Verification {
     }
 
     /// What a span holds, after its bars were repaired where that is asked for; `None` where it
-    /// is too much at once. What was repaired stays so, and stands in `repaired`, either way.
+    /// is too much at once. What was repaired stays so, and is in `repaired`, either way.
     async fn read_and_repair(
         &mut self,
         hours: &Range<Hour>,
@@ -202,7 +208,7 @@ impl Verification {
                 return Err(stopped_comparing());
             }
             let has_ticks = span.realtime(*hour).ticks > 0;
-            let repair = match span.why_left(&self.compare(*hour, span, &[])) {
+            let repair = match span.reason_not_repaired(&self.compare(*hour, span, &[])) {
                 Some(why) if has_ticks => Repair::Left(why),
                 _ => {
                     is_tried = true;
@@ -212,11 +218,12 @@ impl Verification {
                     let with_minutes =
                         computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
                     let repair = repair::repair(&mut self.db, *hour, with_minutes).await?;
-                    tracing::info!(hour = %hour, "hour {hour}: {}", repair.describe());
+                    let outcome = repair.describe();
+                    tracing::info!(%hour, outcome, "hour {hour}: {outcome}");
                     repair
                 }
             };
-            // Of an hour that is looked at again only what is new is said.
+            // Of an hour that is looked at again only what is new is logged.
             let known = repaired.entry(*hour).or_default();
             if known.last() != Some(&repair) {
                 known.push(repair);

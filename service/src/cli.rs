@@ -15,9 +15,9 @@ use std::time::Duration;
 #[derive(Clone, clap::Args)]
 pub struct DatabaseArgs {
     /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by
-    /// `?sslmode=verify-full&sslrootcert=FILE`. Of several hosts (`host1:5432,host2:5432`) the
-    /// first that takes writes is used. Every process of the machine can read a command line: give
-    /// a password by the variable or by a file.
+    /// `?sslmode=verify-full&sslrootcert=FILE`. The first of several hosts
+    /// (`host1:5432,host2:5432`) that takes writes is used. Every process of the machine can read a
+    /// command line: give a password by the variable or by a file.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -33,14 +33,14 @@ pub struct DatabaseArgs {
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = files::secret)]
     database_url_file: Option<SecretFile>,
 
-    /// What to do about the tables at the start.
+    /// The changes to the tables at the start.
     #[arg(long, env = "MIGRATIONS", value_enum, default_value_t = Migrations::Run)]
     pub migrations: Migrations,
 }
 
 impl DatabaseArgs {
     /// # Errors
-    /// Where the URL is none.
+    /// If the URL is none.
     pub fn parse(&self, application: &str) -> Result<Database, Failure> {
         let database = match &self.database_url_file {
             Some(file) => Database::of_file(file.clone(), application)?,
@@ -60,7 +60,7 @@ impl DatabaseArgs {
 /// Kafka brokers as `host:port,host:port`, each with one of Kafka's protocols in front or none.
 ///
 /// # Errors
-/// A sentence for clap to show.
+/// If the text is none of its kind; with a sentence for clap to show.
 pub fn brokers(text: &str) -> Result<String, String> {
     const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
     let mut schemes = text.split(',').filter_map(|broker| Some(broker.split_once("://")?.0.trim()));
@@ -74,7 +74,7 @@ pub fn brokers(text: &str) -> Result<String, String> {
 /// A duration such as `20ms`, `5s`, `15m`, `48h` or `30d`.
 ///
 /// # Errors
-/// A sentence for clap to show.
+/// If the text is none of its kind; with a sentence for clap to show.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

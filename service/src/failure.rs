@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-/// What ends a process. The kinds differ in what the one who reads the message has to do.
+/// The reason why a process ends. The kinds differ in what a person has to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A person must change a flag, a right or a setting: trying again is useless.
@@ -12,10 +12,10 @@ pub enum Failure {
     /// Something that should be there is not: trying again later may do.
     #[error("{0:#}")]
     Infrastructure(anyhow::Error),
-    /// What should agree does not; what and where was said before.
+    /// The sides of a comparison differ; where was logged before.
     #[error("{0}")]
     Difference(String),
-    /// Some of the work was done; the rest was reported where it failed.
+    /// Some of the work was done; the failures were logged.
     #[error("{0}")]
     Partial(String),
 }
@@ -33,7 +33,7 @@ impl Failure {
         }
     }
 
-    /// What happened, without the kind in front.
+    /// The reason, without the kind before it.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {

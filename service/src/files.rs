@@ -1,4 +1,4 @@
-//! Values that stand in a file, so that neither the command line nor the environment shows them.
+//! Values from files, so that neither the command line nor the environment shows them.
 //!
 //! They are read while the command line is: a file that cannot be read is a wrong flag, with its
 //! message and exit code.
@@ -15,7 +15,7 @@ pub struct SecretFile {
 
 impl SecretFile {
     /// # Errors
-    /// A sentence for clap to show: it cannot be read, or is empty.
+    /// If the file cannot be read, or is empty; with a sentence for clap to show.
     pub fn read(path: &str) -> Result<Self, String> {
         secret(path)
     }
@@ -57,7 +57,7 @@ pub(crate) fn secret(path: &str) -> Result<SecretFile, String> {
 /// Lines `key=value`; empty lines and those that begin with `#` are passed over.
 ///
 /// # Errors
-/// A sentence for clap to show, which names a bad line by its number alone.
+/// If a line is wrong; with a sentence for clap to show, which names the line by its number alone.
 pub fn properties(path: &str) -> Result<PropertiesFile, String> {
     let text = read(path)?;
     let lines = (1..).zip(text.lines().map(str::trim));

@@ -1,5 +1,5 @@
-//! What every Kafka client of this project has in common: how to get in, and what a topic consists
-//! of. Without the feature `kafka` the flags are all that is left of it.
+//! Parts that every Kafka client of this project has in common: how to log in, and what a topic
+//! consists of. Without the feature `kafka` only the flags are left.
 
 #[cfg(feature = "kafka")]
 mod admin;

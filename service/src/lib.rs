@@ -1,5 +1,5 @@
-//! What a program of this project needs to run: flags, exit codes, PostgreSQL, Kafka's settings,
-//! schema registries, logs, and how it stops.
+//! Everything that a program of this project needs to run: flags, exit codes, PostgreSQL, Kafka's
+//! settings, schema registries, logs, and how it stops.
 
 pub mod cli;
 pub mod failure;

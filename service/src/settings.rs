@@ -3,7 +3,8 @@
 /// A setting such as `security.protocol=SASL_SSL`.
 ///
 /// # Errors
-/// A sentence for clap to show, without the value, which may be a secret.
+/// If the text is none of its kind; with a sentence for clap to show, without the value, which may
+/// be a secret.
 pub fn key_value(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
     pair.map(|(key, value)| (key.trim().to_owned(), value.to_owned()))
@@ -21,11 +22,11 @@ impl Settings {
     }
 }
 
-/// Settings separated by `;`, such as `security.protocol=SASL_SSL;sasl.password=a`. What follows a
-/// `;` without being a setting belongs to the value before it.
+/// Settings separated by `;`, such as `security.protocol=SASL_SSL;sasl.password=a`. Text after a
+/// `;` that is no setting belongs to the value before it.
 ///
 /// # Errors
-/// As [`key_value`].
+/// Like [`key_value`].
 pub fn key_values(text: &str) -> Result<Settings, String> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for piece in text.split(';') {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// for a person who does not want to wait.
 ///
 /// # Errors
-/// Where the signal handlers cannot be installed.
+/// If the signal handlers cannot be installed.
 pub fn token() -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -33,10 +33,10 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For a person: a sentence.
+    /// A sentence for people.
     Human,
-    /// One JSON object a line, for a log collector: the sentence as `message`, what it names beside
-    /// it.
+    /// One JSON object a line, for a log collector: the sentence as `message`, and the values that
+    /// it names as members.
     Json,
 }
 
@@ -44,17 +44,22 @@ pub enum LogFormat {
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogArgs {
     /// How log lines look. `RUST_LOG` filters them (default: info).
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human, help_heading = "Logging")]
+    #[arg(
+        long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human,
+        help_heading = "Logging"
+    )]
     pub log_format: LogFormat,
 }
 
-/// Libraries' lines that say nothing, or what is said once anyhow: the Kafka crate closes a
-/// consumer's queue a second time when it is dropped, and calls that an error; AWS's SDK prints
-/// errors that it has found beside the one that it gives, and at each start where it has looked for
-/// credentials. Spans of traces are for traces alone.
-const QUIET: &str = "traced=off,sqlx::postgres::notice=error,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,aws_config=warn";
+/// Libraries' lines that say nothing new: the Kafka crate closes a consumer's queue a second time
+/// when it is dropped, and calls that an error; AWS's SDK prints further errors besides the one
+/// that it returns, and at each start where it has looked for credentials. Spans of traces are for
+/// traces alone.
+const QUIET: &str = "traced=off,sqlx::postgres::notice=error,\
+    rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,\
+    aws_config=warn";
 
-/// What is `asked` for comes on top of what is usual, so that who names a library hears it.
+/// The `asked` filters are added to the usual ones, so that naming a library shows its lines.
 fn parse_filter(asked: &str) -> EnvFilter {
     let usual = || EnvFilter::new(format!("info,{QUIET}"));
     match asked.trim() {
@@ -72,12 +77,12 @@ pub fn init(args: &LogArgs) {
 /// first thing. `program`: the name of what is traced, unless the environment has another.
 ///
 /// # Errors
-/// A setting of the traces that can never work.
+/// If a setting of the traces can never work.
 pub fn start(args: &LogArgs, program: &'static str) -> Result<Traces, Failure> {
     let opened = Traces::open(program);
     listen(args, opened.as_ref().ok().and_then(Traces::listener));
     let traces = opened?;
-    traces.say();
+    traces.log();
     Ok(traces)
 }
 

@@ -18,7 +18,7 @@ pub const fn one_or_more<'w>(count: u64, one: &'w str, more: &'w str) -> &'w str
 pub fn inflected(count: u64, sentence: &str) -> String {
     let mut text = count.to_string() + " ";
     let mut parts = sentence.split(['[', ']']);
-    // What is within brackets follows what is before them.
+    // Text in brackets follows the text before it.
     while let Some(plain) = parts.next() {
         text.push_str(plain);
         let (one, more) =

@@ -16,7 +16,7 @@ use std::time::Instant;
 /// How many spans the process makes besides; more than the queue holds fill nothing.
 const FLOOD: &str = "FLOOD";
 
-/// What the other tests start.
+/// The command that the other tests start.
 #[test]
 #[ignore = "a process of its own"]
 fn traced() {
@@ -120,7 +120,7 @@ mod exported {
         Duration::from_millis(rest.split(' ').next().unwrap().parse().unwrap())
     }
 
-    /// What arrives of [`traced`], run by these variables besides.
+    /// The traces that arrive of [`traced`], run by these variables as well.
     fn received(more: &[(&str, &str)]) -> (ExportTraceServiceRequest, Output) {
         let (listener, url) = listen();
         let receiver = std::thread::spawn(move || receive(&listener));

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// How long the group is left without an answer because it is not known yet where to begin with
-/// some partitions. Those that are known then are assigned to the client; the others follow.
+/// some partitions. Partitions whose start is known then are assigned to the client; the others
+/// follow.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a partition may have messages of which none comes, before it is called silent.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
@@ -18,13 +19,13 @@ const SILENT_AFTER: Duration = Duration::from_secs(15);
 const SLEPT: Duration = Duration::from_secs(5);
 /// How long a transaction may hold up its partition before that is logged.
 const HELD_UP_AFTER: Duration = Duration::from_secs(60);
-/// Stalled partitions whose names are shown, beside the first one.
+/// Stalled partitions whose names are shown, in addition to the first one.
 const NAMED: usize = 8;
 
 /// Where Kafka's logs ended when that was last asked.
 pub type SeenEnds = BTreeMap<TopicPartition, SeenEnd>;
 
-/// All partitions that are ours.
+/// All partitions that this instance has.
 #[derive(Debug)]
 pub struct Assignment {
     topics: Vec<Topic>,
@@ -33,12 +34,12 @@ pub struct Assignment {
     /// How many assignments there have been.
     count: u64,
     skips: bool,
-    /// Since when the group has been waiting for an answer.
+    /// When the group asked; `None` once answered.
     unanswered: Option<Instant>,
     /// Something is to be done about a partition.
     has_pending: bool,
     /// When the statistics were last looked at.
-    looked: Option<Instant>,
+    statistics_at: Option<Instant>,
     /// Where the logs of partitions ended that were taken back before the store has said where to
     /// begin: the group may give them again.
     ends: SeenEnds,
@@ -62,17 +63,17 @@ struct Topic {
 #[derive(Debug)]
 struct StallMonitor {
     next: i64,
-    moved: Instant,
+    last_advance: Instant,
     /// Held up by an open transaction: since when, and from which offset on.
     held_up: Option<(Instant, i64)>,
     logged: bool,
 }
 
-/// What is to be logged about an open transaction.
+/// A log line about an open transaction.
 #[derive(Debug, PartialEq, Eq)]
 enum Transaction {
     HoldsUp,
-    /// It has ended, after it held up its partition for so long.
+    /// The transaction has ended, after it held up its partition for so long.
     Ended(Duration),
 }
 
@@ -83,12 +84,12 @@ pub struct Advance {
     pub expected: i64,
     /// Why the offsets between the expected one and this could not be read.
     pub lost: Option<String>,
-    /// It was taken before the store held it back.
+    /// The message was read before the store held it back.
     pub was_read_before: bool,
 }
 
 impl Advance {
-    /// What was lost before `offset`, if anything was.
+    /// The offsets that were lost before `offset`, if any were.
     pub fn gap(&self, offset: i64) -> Option<Gap> {
         self.lost.as_deref().map(|why| Gap::damaged(self.at, self.expected, offset, why))
     }
@@ -104,7 +105,7 @@ impl Assignment {
             skips,
             unanswered: None,
             has_pending: false,
-            looked: None,
+            statistics_at: None,
             ends,
         }
     }
@@ -162,7 +163,7 @@ impl Assignment {
         in_client
     }
 
-    /// Those of the partitions that are ours, by their ids in the database, if it knows them.
+    /// The given partitions that are ours, by their ids in the database, if it knows them.
     pub fn known(&self, partitions: &TopicPartitionList) -> Vec<SourcePartition> {
         let known = |name: &str, partition| {
             let topic = self.topics.iter().find(|topic| topic.name == name)?;
@@ -245,8 +246,11 @@ impl Assignment {
         }
     }
 
-    /// What is known of a topic that Kafka has described in answer to a question. `Err` has the id
-    /// that it had before: it is another one now.
+    /// Takes the identity of a topic that Kafka has described in answer to a question. `Err` has
+    /// the id that it had before: it is another one now.
+    ///
+    /// # Errors
+    /// If it is another topic than before; with the identity that it had.
     pub fn describe(&mut self, found: TopicIdentity, question: u64) -> Result<(), TopicIdentity> {
         let topic = self.topic_mut(&found.topic);
         match &topic.identity {
@@ -268,7 +272,7 @@ impl Assignment {
         topic.source = Some(source);
     }
 
-    /// More schemas are known: partitions that stood for one of them go on.
+    /// More schemas are known: partitions that were stalled for one of them go on.
     pub fn schemas_are_known(&mut self, is_known: impl Fn(u32) -> bool, now: Instant) {
         for partition in self.topics.iter_mut().flat_map(|topic| topic.partitions.values_mut()) {
             if let State::Stalled(Stall::Schema(id)) = partition.state
@@ -310,7 +314,7 @@ impl Assignment {
         }
     }
 
-    /// What was read of a partition was dropped: its start is resolved again.
+    /// A partition's messages were dropped: its start is resolved again.
     pub fn batch_dropped(&mut self, at: SourcePartition, now: Instant) {
         self.has_pending = true;
         if let Some(partition) = self.stored_mut(at) {
@@ -318,7 +322,7 @@ impl Assignment {
         }
     }
 
-    /// What is to be done about partitions. A question to the store waits until the source is
+    /// The actions that are due for partitions. A question to the store waits until the source is
     /// known.
     pub fn due_actions(&mut self, now: Instant) -> Vec<(TopicPartition, Action)> {
         if !self.has_pending {
@@ -372,7 +376,7 @@ impl Assignment {
         unknown.map(|(at, _)| at).collect()
     }
 
-    /// What is known of the ends of logs, for the session that follows.
+    /// The known ends of logs, for the session that follows.
     pub fn into_ends(mut self) -> SeenEnds {
         let ends = std::mem::take(&mut self.ends);
         let seen =
@@ -418,7 +422,7 @@ impl Assignment {
     }
 
     /// Kafka's client was told where to read.
-    pub fn sought(&mut self, at: &TopicPartition) {
+    pub fn note_seek(&mut self, at: &TopicPartition) {
         if let Some(partition) = self.partition_mut(at) {
             partition.is_displaced = false;
         }
@@ -455,8 +459,8 @@ impl Assignment {
         })
     }
 
-    /// Moves a partition behind `offset`, up to `next`. `None` for what is not to be taken: the
-    /// partition is not ours or is stalled, or it was taken before.
+    /// Moves a partition past `offset`, up to `next`. `None` for a message that is not to be taken:
+    /// the partition is not ours or is stalled, or it was taken before.
     #[inline]
     pub fn advance(
         &mut self,
@@ -523,9 +527,9 @@ impl Assignment {
         now: Instant,
     ) {
         let mut silent = Vec::new();
-        // What did not come while this process slept is no silence of Kafka's.
-        let looked = self.looked.replace(now);
-        let has_slept = looked.is_some_and(|last| now.saturating_duration_since(last) >= SLEPT);
+        // Messages that did not come while this process slept are no silence of Kafka's.
+        let before = self.statistics_at.replace(now);
+        let has_slept = before.is_some_and(|last| now.saturating_duration_since(last) >= SLEPT);
         for topic in &mut self.topics {
             let source = topic.source.as_ref().map(|source| source.id);
             for (id, partition) in &topic.partitions {
@@ -572,7 +576,8 @@ impl Assignment {
                 let at = format!("{}/{id}", topic.name);
                 let text = format!("{at}: {trouble}");
                 if partition.note_trouble(&trouble, now) {
-                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; it is asked again, and the others go on");
+                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; \
+                        it is asked again, and the others go on");
                 }
                 match first {
                     None => first = Some(text),
@@ -596,6 +601,9 @@ impl Assignment {
     }
 
     /// The offsets that Kafka has not taken yet.
+    ///
+    /// # Errors
+    /// If librdkafka does not take an offset.
     pub fn unacknowledged(&self) -> rdkafka::error::KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         for (at, partition) in
@@ -623,8 +631,10 @@ fn with_others(first: String, others: &[String]) -> String {
     let named = others.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match others.len().saturating_sub(NAMED) {
         _ if others.is_empty() => first,
-        0 => format!("{first}; these stand as well, as the log says: {named}"),
-        more => format!("{first}; these stand as well, as the log says: {named} and {more} more"),
+        0 => format!("{first}; these are stalled as well, as the log says: {named}"),
+        more => {
+            format!("{first}; these are stalled as well, as the log says: {named} and {more} more")
+        }
     }
 }
 
@@ -636,7 +646,7 @@ impl Topic {
 
 impl StallMonitor {
     fn new(next: i64, now: Instant) -> Self {
-        Self { next, moved: now, held_up: None, logged: false }
+        Self { next, last_advance: now, held_up: None, logged: false }
     }
 
     fn is_silent(
@@ -650,13 +660,13 @@ impl StallMonitor {
             && partition.state == State::Reading
             && !partition.is_damaged();
         if self.next != partition.next || !has_news || !could_come {
-            (self.next, self.moved) = (partition.next, now);
+            (self.next, self.last_advance) = (partition.next, now);
             return false;
         }
-        now.saturating_duration_since(self.moved) >= SILENT_AFTER
+        now.saturating_duration_since(self.last_advance) >= SILENT_AFTER
     }
 
-    /// An open transaction holds up all behind the stable end.
+    /// An open transaction holds up everything after the stable end.
     fn note_transaction(&mut self, next: i64, end: End, now: Instant) -> Option<Transaction> {
         let has_ended = |(_, at): &mut (Instant, i64)| *at != end.stable || end.high <= end.stable;
         if let Some((since, _)) = self.held_up.take_if(has_ended)
@@ -683,8 +693,9 @@ impl Transaction {
                 partition,
                 offset,
                 messages,
-                "{topic}/{partition}: an open transaction holds up the messages from offset {offset} on, {messages} so \
-                 far; they come when its producer ends it, or Kafka does (transaction.timeout.ms)"
+                "{topic}/{partition}: an open transaction holds up the messages from offset \
+                 {offset} on, {messages} so far; they come when its producer ends it, or Kafka \
+                 does (transaction.timeout.ms)"
             ),
             Self::Ended(held_up) => {
                 let seconds = held_up.as_secs_f64();
@@ -693,7 +704,8 @@ impl Transaction {
                     partition,
                     offset,
                     seconds,
-                    "{topic}/{partition}: the open transaction has ended after {seconds:.1} s, and the messages behind it come"
+                    "{topic}/{partition}: the open transaction has ended after {seconds:.1} s, and \
+                     the messages after it come"
                 );
             }
         }
@@ -925,7 +937,7 @@ mod tests {
         assert_eq!(monitor.note_transaction(5, open, start), None);
         assert_eq!(monitor.note_transaction(5, open, later), Some(Transaction::HoldsUp));
         assert_eq!(monitor.note_transaction(5, open, later), None);
-        // What is read once more from before it does not end it.
+        // A message before it that is read once more does not end it.
         assert_eq!(monitor.note_transaction(3, open, later), None);
         let ended = End { high: 9, stable: 9, fetched: 5 };
         let logged = monitor.note_transaction(5, ended, later);

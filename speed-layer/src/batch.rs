@@ -26,10 +26,10 @@ use common::{Place, Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// What bounds the memory of a batch whatever its messages are; 50,000 ordinary rows take 6 MB.
+/// Bound for a batch's memory whatever its messages are; 50,000 ordinary rows take 6 MB.
 const MAX_BATCH_BYTES: usize = 8 << 20;
-/// And whatever its symbols are: a bar takes some 400 bytes, with what is known of its symbol.
-/// Batches of 500 symbols have a few thousand.
+/// Bound for its bars: one takes some 400 bytes, with its symbol's state. Batches of 500 symbols
+/// have a few thousand.
 const MAX_BARS: usize = 30_000;
 
 /// Broken elements of one message that are kept aside; of more, only their number is. A message of
@@ -57,8 +57,7 @@ impl Gap {
     }
 }
 
-/// What one transaction will write. Reused from batch to batch, so that its memory is allocated
-/// once.
+/// The rows of one transaction. Reused from batch to batch, so that its memory is allocated once.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub rows: Rows,
@@ -78,7 +77,7 @@ pub struct Batch {
     pub with_unread: u32,
     pub trace: Trace,
     rejected_bytes: usize,
-    /// What values become that are not JSON.
+    /// The JSON text of values that are not JSON.
     scratch: Scratch,
     opened: Option<Instant>,
     last_day: Option<Timestamp>,
@@ -106,7 +105,7 @@ impl Batch {
         if let Some(record) = decoder.decode_known(value, &message.context()) {
             return self.accept(&record.tick, at, message.offset, 0);
         }
-        // What begins as a registry's values do was no JSON, so JSON pays nothing for this look.
+        // A value with a registry's header was no JSON, so JSON pays nothing for this look.
         match schema_id(value) {
             None => self.push_json(decoder, message, value, at, rejected),
             Some(_) => self.push_by_schema(decoder, message, at, rejected),
@@ -282,7 +281,7 @@ mod tests {
         Decoder::new(Rules::default(), Timestamp::now())
     }
 
-    /// What was kept aside of it.
+    /// The values of a rejected message that are kept.
     fn push(batch: &mut Batch, message: &Message<'_>, expected: i64) -> Vec<(u16, String)> {
         let mut kept_aside = Vec::new();
         batch.push(&mut decoder(), message, AT, expected, |part, index, reject| {

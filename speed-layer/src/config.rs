@@ -66,8 +66,8 @@ pub struct Config {
     #[arg(long, env = "START", value_enum, default_value_t = Start::Earliest)]
     pub start: Start,
 
-    /// What to do where Kafka does not have the next message any more (retention was faster),
-    /// cannot give it (it is damaged), or has another topic of that name (it was made anew).
+    /// What to do when Kafka does not have the next message any more (retention was faster), cannot
+    /// give it (it is damaged), or has another topic of that name (it was recreated).
     #[arg(long, env = "ON_GAP", value_enum, default_value_t = OnGap::Stop)]
     pub on_gap: OnGap,
 
@@ -78,30 +78,48 @@ pub struct Config {
 
     /// Write a batch when it holds this many messages; or 8 MB of rows, or 30,000 bars, which bound
     /// its memory.
-    #[arg(long, env = "BATCH_ROWS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
+    #[arg(
+        long, env = "BATCH_ROWS", default_value_t = 50_000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N"
+    )]
     pub batch_rows: u32,
 
     /// Write through this many connections, each for its share of the partitions.
-    #[arg(long, env = "WRITERS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
+    #[arg(
+        long, env = "WRITERS", default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N"
+    )]
     pub writers: u8,
 
     /// Write a batch when its first message has waited this long, full or not. At most a minute.
-    #[arg(long, env = "LINGER", default_value = "10ms", value_parser = linger, value_name = "DURATION")]
+    #[arg(
+        long, env = "LINGER", default_value = "10ms", value_parser = linger,
+        value_name = "DURATION"
+    )]
     pub linger: Duration,
 
     /// How long a transaction may take, the same for all instances. One that takes longer is tried
-    /// again with fewer messages. What a frozen instance has locked is free again within fifteen
-    /// seconds after this.
-    #[arg(long, env = "WRITER_TIMEOUT", default_value = "60s", value_parser = writer_timeout, value_name = "DURATION")]
+    /// again with fewer messages. Locks of a frozen instance are released within fifteen seconds
+    /// after this.
+    #[arg(
+        long, env = "WRITER_TIMEOUT", default_value = "60s", value_parser = writer_timeout,
+        value_name = "DURATION"
+    )]
     pub writer_timeout: Duration,
 
     /// Drop the ticks of whole UTC days that ended this many days ago. Without it ticks are kept
     /// for ever; bars always. Counted from the newest tick, or from now where that is earlier.
-    #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
+    #[arg(
+        long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500),
+        value_name = "DAYS"
+    )]
     pub retention_days: Option<u32>,
 
     /// How often to look for days to drop, and for finished days to index: once a day at least.
-    #[arg(long, env = "UPKEEP_INTERVAL", default_value = "10m", value_parser = upkeep_interval, value_name = "DURATION")]
+    #[arg(
+        long, env = "UPKEEP_INTERVAL", default_value = "10m", value_parser = upkeep_interval,
+        value_name = "DURATION"
+    )]
     pub upkeep_interval: Duration,
 
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -120,7 +138,7 @@ pub struct Config {
     pub logs: LogArgs,
 }
 
-/// What the command line asks for.
+/// The settings of the command line.
 pub enum Command {
     /// No subcommand: write ticks.
     Run(Box<Config>),
@@ -201,7 +219,7 @@ fn topic(text: &str) -> Result<String, String> {
 
 impl Config {
     /// # Errors
-    /// Flags that contradict each other.
+    /// If flags contradict each other.
     pub fn check(&self) -> Result<(), Failure> {
         let twice =
             (1..self.topics.len()).find(|at| self.topics[..*at].contains(&self.topics[*at]));
@@ -251,8 +269,8 @@ impl Config {
 /// Each letter would be read, rejected and sent once more, for ever.
 pub fn reads_its_own_letters(topic: &str) -> Failure {
     Failure::Configuration(anyhow!(
-        "topic \"{topic}\" (--dead-letter-topic) is among those that are read (--topic): rejected messages need one of \
-         their own"
+        "topic \"{topic}\" (--dead-letter-topic) is among those that are read (--topic): rejected \
+         messages need one of their own"
     ))
 }
 
@@ -265,13 +283,13 @@ pub enum Start {
     Latest,
 }
 
-/// What to do where messages between the stored offset and what Kafka has are gone.
+/// What to do when messages between the stored offset and Kafka's first one are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnGap {
-    /// The partition stands and says why, until a person decides; the others are read. A topic made
-    /// anew ends the process.
+    /// The partition stalls and logs why, until a person decides; the others are read. A recreated
+    /// topic ends the process.
     Stop,
-    /// Record the range in the table `kafka_gaps` and go on behind it. A topic made anew is read as
+    /// Record the range in the table `kafka_gaps` and go on after it. A recreated topic is read as
     /// a source of its own.
     Skip,
 }
@@ -282,7 +300,7 @@ mod tests {
 
     use super::*;
 
-    /// What flags alone say, whatever the environment of the tests holds.
+    /// The settings of flags alone, whatever the environment of the tests holds.
     fn parse(flags: &[&str]) -> Result<Command, clap::Error> {
         let definition = Command::definition().mut_args(|arg| arg.env(Resettable::Reset));
         Command::of(&definition.try_get_matches_from(flags)?)

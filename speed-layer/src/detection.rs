@@ -10,7 +10,7 @@ use crate::source::SourcePartition;
 use anomalies::causal::{self, MOST_SYMBOLS, Market, State, SymbolTick};
 use anomalies::conditions::Sale;
 use anomalies::pack::Pack;
-use anomalies::{Finding, Kind, Place, Tick};
+use anomalies::{Finding, Kind, Tick, TickId};
 use common::{SymbolMap, Timestamp};
 use service::cli::Detectors;
 use std::collections::BTreeMap;
@@ -21,13 +21,14 @@ use std::sync::Arc;
 const FORMAT: u8 = 3;
 /// After this many entries the next one is a snapshot, which replaces all of them.
 const MOST_ENTRIES: usize = 512;
-/// The same after this many bytes of entries, or this many times as many as the last snapshot has.
+/// A snapshot is due after this many bytes of entries, or this many times the bytes of the last
+/// snapshot.
 const MOST_BYTES: usize = 4 << 20;
 const MOST_TIMES: usize = 8;
 
 /// Once a batch has this many bytes of snapshots, those of its other partitions wait for the next
 /// batch: they tend to be due together, and all of them may have ten times as many.
-const SNAPSHOTS_AT_ONCE: usize = 4 << 20;
+const SNAPSHOT_BYTES_PER_BATCH: usize = 4 << 20;
 
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
@@ -43,7 +44,7 @@ pub struct Detecting<'a> {
     detected: Detected,
 }
 
-/// What the detectors found in a batch.
+/// The detectors' result for a batch.
 #[derive(Default)]
 pub struct Detected {
     pub findings: Vec<SymbolFinding>,
@@ -60,17 +61,17 @@ pub struct SymbolFinding {
     pub finding: Finding,
 }
 
-/// What the log gets of a partition.
+/// The entry of a partition in the detectors' log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
     pub at: SourcePartition,
-    /// It has everything: the entries before it are of no use any more.
+    /// The snapshot has everything: the entries before it are of no use any more.
     pub is_snapshot: bool,
     pub states: Vec<u8>,
 }
 
-/// What the log says about a partition. It is given the entries one by one: together they may be
-/// eight times as large. `None` where they are of another release.
+/// The detectors' log of a partition, taken entry by entry: together the entries may be eight times
+/// as large. `None` if they are of another release.
 pub struct Remembered(Option<DetectorStates>);
 
 /// The states of one partition.
@@ -111,22 +112,23 @@ impl Detection {
         ranges.map(|range| (range.at, range.start)).collect()
     }
 
-    /// Takes in what the log says of a partition that has been written up to `next`.
-    pub fn restore(&mut self, at: SourcePartition, next: i64, remembered: Remembered) {
+    /// Takes in what the log says of a partition of `topic` that has been written up to `next`.
+    pub fn restore(&mut self, at: SourcePartition, topic: &str, next: i64, remembered: Remembered) {
         let partition_states = remembered.0.unwrap_or_else(|| {
             let SourcePartition { source, partition } = at;
             tracing::warn!(
+                topic,
                 source,
                 partition,
-                "source {source}, partition {partition}: what its detectors knew is of another release; they begin \
-                 anew"
+                "{topic}/{partition} (source {source}): the detectors' states are of another \
+                 release; they begin again"
             );
             DetectorStates::default()
         });
         self.partitions.insert(at, DetectorStates { next, ..partition_states });
     }
 
-    /// What the batch will show. Until [`Detection::adopt`] its partitions are missing here.
+    /// Begins to examine the batch. Until [`Detection::adopt`] its partitions are missing here.
     pub fn detect<'a>(&mut self, batch: &'a Batch) -> Detecting<'a> {
         let taken = batch.ranges.iter().map(|range| {
             let partition_states = self.partitions.remove(&range.at).unwrap_or_default();
@@ -151,8 +153,8 @@ impl Detection {
         self.partitions.extend(detected.states);
     }
 
-    /// The partition is given up. Whoever asks where to begin with it may find as well that others
-    /// have written meanwhile.
+    /// Forgets a partition that is given up. A later query for its start may find that others have
+    /// written meanwhile.
     pub fn forget(&mut self, at: SourcePartition) {
         self.partitions.remove(&at);
     }
@@ -188,11 +190,11 @@ impl<'a> Detecting<'a> {
 }
 
 impl Detected {
-    /// What the log gets.
+    /// The entries for the log.
     fn write(&mut self) {
         let mut snapshots = 0;
         for (at, partition_states) in &mut self.states {
-            let entry = partition_states.write(*at, snapshots < SNAPSHOTS_AT_ONCE);
+            let entry = partition_states.write(*at, snapshots < SNAPSHOT_BYTES_PER_BATCH);
             snapshots += entry
                 .iter()
                 .filter(|entry| entry.is_snapshot)
@@ -239,7 +241,7 @@ fn as_tick(tick: &DetectorTick, noted: Noted, sales: &[Sale]) -> Tick {
     let Noted { quote, sequence, conditions } = noted;
     let Sale { is_excluded, revision } =
         conditions.map_or(Sale::default(), |number| sales[number as usize]);
-    let place = Place { offset: tick.offset, index: tick.index };
+    let place = TickId { offset: tick.offset, index: tick.index };
     Tick {
         volume: tick.volume,
         quote,
@@ -347,18 +349,18 @@ impl SymbolFinding {
         Timestamp::from_micros(self.finding.at / 1000)
     }
 
-    /// What was to be expected, in the unit that people know: prices in that of the currency, times
-    /// in seconds.
+    /// The expected value, in the unit that people know: prices in that of the currency, times in
+    /// seconds.
     pub fn expected(&self) -> f64 {
-        self.in_peoples_units(self.finding.expected)
+        self.in_display_units(self.finding.expected)
     }
 
-    /// What was seen, in the same.
+    /// The observed value, in the same unit.
     pub fn observed(&self) -> f64 {
-        self.in_peoples_units(self.finding.observed)
+        self.in_display_units(self.finding.observed)
     }
 
-    fn in_peoples_units(&self, value: f64) -> f64 {
+    fn in_display_units(&self, value: f64) -> f64 {
         match self.finding.kind {
             Kind::VolumeBurst | Kind::RangeBurst | Kind::SequenceStep | Kind::SequenceHole => value,
             // Divided, since 10^-9 is no float: so a price is the float that is nearest to it.
@@ -415,7 +417,7 @@ mod tests {
         )
     }
 
-    /// What the message says beside price and volume.
+    /// The message's fields other than price and volume.
     fn beside(number: i64) -> String {
         let in_order = number / (5 * PARTITIONS);
         let mut json = match number % 10 {
@@ -464,7 +466,7 @@ mod tests {
         remembered
     }
 
-    /// What the database would hold.
+    /// The rows that the database would hold.
     #[derive(Default)]
     struct Database {
         log: BTreeMap<SourcePartition, Vec<(bool, Vec<u8>)>>,
@@ -478,6 +480,7 @@ mod tests {
                 assert_eq!(self.written.get(&at).copied().unwrap_or_default(), start);
                 detection.restore(
                     at,
+                    "t",
                     start,
                     remembered(self.log.get(&at).map_or(&[], Vec::as_slice)),
                 );
@@ -518,19 +521,19 @@ mod tests {
         database.found()
     }
 
-    /// What becomes of a batch.
+    /// The fate of a batch.
     #[derive(Debug, Clone, Copy)]
     enum BatchOutcome {
         Written,
         /// The process is killed before it is committed, and another goes on.
         Lost,
-        /// The process is killed behind that.
+        /// The process is killed after that.
         Last,
-        /// It fails; another try of the same is committed.
+        /// The batch fails; another try of the same is committed.
         Retried,
-        /// It is too much, and written in parts of this many messages.
+        /// The batch is too large, and written in parts of this many messages.
         InParts(u32),
-        /// It is the last one before another instance gets the partitions.
+        /// The batch is the last one before another instance gets the partitions.
         MovedOn,
     }
 
@@ -685,8 +688,8 @@ mod tests {
         for log in
             [vec![(true, vec![FORMAT + 1, 7])], vec![(true, vec![FORMAT])], vec![(true, vec![])]]
         {
-            detection.restore(at(0), 0, remembered(&log));
-            detection.restore(at(1), 0, remembered(&[]));
+            detection.restore(at(0), "t", 0, remembered(&log));
+            detection.restore(at(1), "t", 0, remembered(&[]));
             let detected = detection.detect(&batch(0..10)).into_detected();
             assert!(detected.log.iter().all(|entry| entry.is_snapshot), "{log:?}");
         }

@@ -60,11 +60,11 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
     };
     // A reader that has gone wants no more of it.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    judge(&sampled, &reading, &database)
+    conclude(&sampled, &reading, &database)
 }
 
-/// What the exit code says, and the last line of the log.
-fn judge(sampled: &Sampled, reading: &Reading, database: &DatabaseState) -> Result<(), Failure> {
+/// Decides the exit code, and the last line of the log.
+fn conclude(sampled: &Sampled, reading: &Reading, database: &DatabaseState) -> Result<(), Failure> {
     let unread = sampled.partitions.iter().filter(|partition| partition.trouble.is_some()).count();
     let rejected = sampled.samples.len() - reading.understood();
     if unread > 0 {

@@ -1,10 +1,10 @@
-//! What the intake asks of the store and what comes back: the words that both sides share.
+//! Messages between the intake and the stores.
 
 use crate::batch::Batch;
 use crate::source::{Source, SourcePartition, TopicIdentity};
 use std::time::{Duration, Instant};
 
-/// What the intake asks of the store.
+/// A command from the intake to a store.
 #[derive(Debug)]
 pub enum StoreCommand {
     /// Which source the topic is.
@@ -18,14 +18,14 @@ pub enum StoreCommand {
     Check(Vec<Position>),
 }
 
-/// What the store answers. One that can go on no more says so by [`StoreReply::Ended`].
+/// A store's reply. A store that cannot go on says so by [`StoreReply::Ended`].
 #[derive(Debug)]
 pub enum StoreReply {
     Identified(Source),
     /// PostgreSQL does not take what is to be written of the topic.
     NotIdentified {
         identity: TopicIdentity,
-        /// In PostgreSQL's words.
+        /// The reason, in PostgreSQL's words.
         why: String,
         retry_after: Duration,
     },
@@ -43,13 +43,13 @@ pub enum StoreReply {
 /// A partition whose next message the database does not take is tried again after this time.
 pub const HELD_BACK_RETRY: Duration = Duration::from_secs(3);
 
-/// What comes next of a partition is not taken.
+/// PostgreSQL does not take the next messages of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBackPartition {
     pub at: SourcePartition,
     /// The offset that is stored, and is not taken.
     pub next: i64,
-    /// In PostgreSQL's words.
+    /// The reason, in PostgreSQL's words.
     pub why: String,
     /// After this time the store is to be asked about it again.
     pub retry_after: Duration,
@@ -62,7 +62,7 @@ pub struct Position {
     pub next: i64,
 }
 
-/// What Kafka has of a partition: the offsets [low, high).
+/// The offsets [low, high) that Kafka has of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watermarks {
     pub low: i64,
@@ -85,7 +85,8 @@ pub struct StartQuery {
     pub assignment: u64,
     /// Whether --start latest counts for it.
     pub is_first: bool,
-    /// What Kafka has, where it was asked; the store does not need it for what it knows.
+    /// The offsets that Kafka has, if it was asked; the store needs them only where it knows
+    /// nothing.
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused as out of its range.
     pub refused: Option<i64>,
@@ -109,7 +110,7 @@ pub struct StartAnswer {
     pub resolution: StartResolution,
 }
 
-/// Where to begin with a partition, as far as that could be found out.
+/// The start of a partition, as far as that could be found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartResolution {
     /// With this offset.
@@ -118,11 +119,11 @@ pub enum StartResolution {
     AfterGap(i64),
     /// A batch of the instance that had it is being written: ask again in a moment.
     Locked,
-    /// It was never read: what Kafka has of it decides.
+    /// It was never read: the offsets that Kafka has decide.
     NeverRead,
     /// PostgreSQL does not take what that needs.
     Failed {
-        /// In PostgreSQL's words.
+        /// The reason, in PostgreSQL's words.
         why: String,
         retry_after: Duration,
     },

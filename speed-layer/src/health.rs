@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The truth behind `/readyz`.
+/// The state that `/readyz` reports.
 #[derive(Debug)]
 pub struct Health {
     /// The last thing that each writer tried on PostgreSQL worked.
@@ -13,7 +13,7 @@ pub struct Health {
     pub kafka: Fact,
     /// The group has given this instance its share of the partitions, be it none.
     pub group: Fact,
-    /// All of them are read.
+    /// All assigned partitions are read.
     pub partitions: Fact,
     /// Rejected messages reach `--dead-letter-topic`, where there is one.
     pub letters: Fact,
@@ -24,7 +24,7 @@ pub struct Health {
 /// A fact that changes.
 #[derive(Debug)]
 pub struct Fact {
-    /// What to say where it does not hold, and nobody knows more.
+    /// The reason to report when it does not hold, and nobody knows more.
     missing: &'static str,
     /// Why it does not hold, by who says so.
     troubles: Mutex<BTreeMap<u8, String>>,
@@ -32,7 +32,7 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// One that does not hold yet.
+    /// A condition that does not hold yet.
     fn new(missing: &'static str) -> Self {
         let troubles = Mutex::new(BTreeMap::from([(0, missing.to_owned())]));
         Self { missing, troubles, has_held: AtomicBool::new(false) }
@@ -42,17 +42,17 @@ impl Fact {
         if value { self.holds_for(0) } else { self.fails(self.missing) }
     }
 
-    /// It does not hold, for this reason.
+    /// Notes that the condition does not hold, for this reason.
     pub fn fails(&self, why: impl Into<String>) {
         self.fails_for(0, why);
     }
 
-    /// It does not hold for one of those that it depends on, for this reason.
+    /// Notes that the condition does not hold for one of its parts, for this reason.
     pub fn fails_for(&self, who: u8, why: impl Into<String>) {
         self.lock().insert(who, why.into());
     }
 
-    /// It holds for one of those that it depends on.
+    /// Notes that the condition holds for one of its parts.
     pub fn holds_for(&self, who: u8) {
         self.has_held.store(true, Ordering::Relaxed);
         self.lock().remove(&who);
@@ -98,7 +98,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// What is missing; empty where the process is ready.
+    /// The conditions that do not hold; empty if the process is ready.
     pub fn missing(&self) -> Vec<String> {
         let facts = [
             &self.database,

@@ -23,6 +23,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Starts serving in the background.
+///
+/// # Errors
+/// If the address cannot be bound.
 pub async fn serve(shared: &Arc<Process>) -> Result<(), Failure> {
     let address = shared.config.http_addr;
     let listener = TcpListener::bind(address)
@@ -47,7 +50,7 @@ pub async fn serve(shared: &Arc<Process>) -> Result<(), Failure> {
 /// Asks another instance's `/healthz`.
 ///
 /// # Errors
-/// No answer, or another one than 200.
+/// If there is no answer, or another one than 200.
 pub async fn probe(mut address: SocketAddr) -> Result<(), Failure> {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {

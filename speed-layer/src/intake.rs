@@ -66,15 +66,15 @@ struct Identifying {
     is_news: bool,
     /// Why the database did not take it, in PostgreSQL's words.
     why: Option<String>,
-    /// When it is asked again; `None` while it is being asked.
+    /// When the topic is asked for again; `None` while it is being asked for.
     retry_at: Option<Instant>,
 }
 
 /// The reading half of a session.
 pub struct Intake {
     shared: Arc<Process>,
-    /// Cancelled once the session does not wait for this intake any more. What the process shows is
-    /// the next one's affair then.
+    /// Cancelled once the session does not wait for this intake any more. The next intake then sets
+    /// the process's state.
     left: CancellationToken,
     /// They belong to the consumer, and are dropped before it.
     messages: MessageQueues,
@@ -110,7 +110,7 @@ pub struct Intake {
     absent: BTreeMap<String, String>,
     /// Topics whose source a store is asked for, and those that it did not take.
     identifying: BTreeMap<String, Identifying>,
-    /// What the decoder knows of the registry's schemas.
+    /// The registry's schemas that the decoder has.
     schemas_seen: registry::SchemaCursor,
 }
 
@@ -118,7 +118,7 @@ impl Intake {
     /// The group is joined later.
     ///
     /// # Errors
-    /// A property that librdkafka does not take.
+    /// If librdkafka refuses a property.
     pub fn new(
         shared: Arc<Process>,
         writers: Writers,

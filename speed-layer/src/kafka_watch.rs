@@ -6,7 +6,7 @@ mod leaders;
 use crate::health::Health;
 use crate::kafka::Reports;
 use anyhow::anyhow;
-use leaders::{LeaderNews, LeaderWatch, PATIENCE};
+use leaders::{ABSENCE_TO_LOG, LeaderNews, LeaderWatch};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::RDKafkaErrorCode;
 use service::Failure;
@@ -24,7 +24,7 @@ impl LoggedOutage {
     }
 }
 
-/// What is known of the connection.
+/// The state of the connection.
 pub struct KafkaWatch {
     brokers: String,
     health: Arc<Health>,
@@ -60,8 +60,8 @@ impl KafkaWatch {
                 matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL);
             if is_refusal && !self.health.kafka.has_held() {
                 return Err(Failure::Configuration(anyhow!(
-                    "Kafka at {} refuses the connection (security.*, sasl.* and ssl.* of --kafka-property or \
-                     --kafka-properties-file): {reason}",
+                    "Kafka at {} refuses the connection (security.*, sasl.* and ssl.* of \
+                     --kafka-property or --kafka-properties-file): {reason}",
                     self.brokers
                 )));
             }
@@ -102,17 +102,18 @@ impl KafkaWatch {
             return;
         };
         // The first reports come before the first connection, and tell nothing.
-        if self.health.kafka.has_held() || since.elapsed() >= PATIENCE {
+        if self.health.kafka.has_held() || since.elapsed() >= ABSENCE_TO_LOG {
             self.health.kafka.set(false);
         }
         let mut logged = self.logged.lock();
-        if logged.is_none() && since.elapsed() >= PATIENCE {
+        if logged.is_none() && since.elapsed() >= ABSENCE_TO_LOG {
             *logged = Some(since);
             let (brokers, trouble) = (&self.brokers, &self.trouble);
             tracing::warn!(
                 brokers = %brokers,
                 error = %trouble,
-                "Kafka: no connection to {brokers} (--kafka-brokers): {trouble}; trying until it works"
+                "Kafka: no connection to {brokers} (--kafka-brokers): {trouble}; trying until it \
+                 works"
             );
         }
     }
@@ -127,7 +128,7 @@ impl KafkaWatch {
                 let partitions = away.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 tracing::warn!(
                     partitions,
-                    "Kafka: these partitions have no leader that can be reached: {partitions}; waiting for one, \
+                    "Kafka: partitions without a reachable leader: {partitions}; waiting for one, \
                      others are read"
                 );
             }

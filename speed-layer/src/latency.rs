@@ -38,7 +38,7 @@ impl LatencyHistogram {
     }
 
     fn lock(&self) -> MutexGuard<'_, LatencyState> {
-        // Counters stay meaningful whoever panicked.
+        // Counters stay meaningful after a panic elsewhere.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

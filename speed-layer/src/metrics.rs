@@ -61,7 +61,7 @@ pub struct Metrics {
     retries: Family<ByTarget, Counter>,
     pub fences: Counter,
     gaps: Counter,
-    /// When the last of them was recorded, by whichever instance, in seconds of Unix time.
+    /// When the last gap was recorded, by any instance, in seconds of Unix time.
     last_gap: Gauge,
     /// Batches of the broker's that could not be read.
     pub damaged: Counter,
@@ -198,13 +198,13 @@ impl Metrics {
         }
     }
 
-    /// A range was recorded at this time, in seconds of Unix time. A counter cannot tell of it to
-    /// whoever has not seen the process before.
+    /// A range was recorded at this time, in seconds of Unix time. A counter tells nothing to a
+    /// monitor that has not seen the process before.
     pub fn note_last_gap(&self, at: i64) {
         self.last_gap.inner().fetch_max(at, Ordering::Relaxed);
     }
 
-    /// What the detectors found was committed.
+    /// Findings of the detectors were committed.
     pub fn found(&self, all: &[SymbolFinding]) {
         for found in all {
             self.anomalies.get_or_create(&ByKind { kind: found.finding.kind.name() }).inc();
@@ -216,8 +216,7 @@ impl Metrics {
     }
 
     /// How many messages and elements of messages were rejected so far, and how many were written
-    /// in all. Those of other kinds than the flags take are neither: heartbeats, say, are what they
-    /// are meant to be.
+    /// in all. Messages of kinds that the flags exclude, such as heartbeats, are neither.
     pub fn read_so_far(&self) -> (u64, u64) {
         let reasons = Reason::ALL.into_iter().filter(|reason| *reason != Reason::OtherKind);
         // In this order: of a batch that is written meanwhile the ticks may be counted alone.
@@ -225,7 +224,7 @@ impl Metrics {
         (rejected, self.ticks.get() + rejected)
     }
 
-    /// In how many messages these were, and those of other kinds.
+    /// The number of messages with these, and of those of other kinds.
     pub fn messages_so_far(&self) -> u64 {
         self.messages.get()
     }

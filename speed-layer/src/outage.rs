@@ -49,7 +49,7 @@ impl Outage {
         self.retries.inc();
         self.attempt += 1;
         let error = one_line(error);
-        if let Some(text) = self.news(&error, "trying again until it works") {
+        if let Some(text) = self.change_to_log(&error, "trying again until it works") {
             tracing::warn!(service = self.target, error, attempt = self.attempt, "{text}");
         }
         self.pauses.next().unwrap_or(LONGEST_PAUSE)
@@ -67,7 +67,7 @@ impl Outage {
     /// Notes that a try takes long, and may still come to a good end.
     pub fn waits(&mut self, why: &impl Display) {
         let error = one_line(why);
-        if let Some(text) = self.news(&error, "waiting") {
+        if let Some(text) = self.change_to_log(&error, "waiting") {
             tracing::warn!(service = self.target, error, attempt = self.attempt, "{text}");
         }
     }
@@ -88,8 +88,8 @@ impl Outage {
         }
     }
 
-    /// What to log about this reason. `None` where it was logged already.
-    fn news(&mut self, reason: &str, what_is_done: &str) -> Option<String> {
+    /// The text to log about this reason. `None` where it was logged already.
+    fn change_to_log(&mut self, reason: &str, what_is_done: &str) -> Option<String> {
         let is_first = self.since.is_none();
         self.since.get_or_insert_with(Instant::now);
         let kind: String = reason.chars().filter(|character| !character.is_ascii_digit()).collect();
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_reason_is_logged_once_and_another_one_when_it_comes() {
         let mut outage = Outage::new("PostgreSQL", Counter::default(), CancellationToken::new());
-        let mut logged = |reason| outage.news(reason, "trying again");
+        let mut logged = |reason| outage.change_to_log(reason, "trying again");
         assert_eq!(
             logged("reset by 1.2.3.4:567").as_deref(),
             Some("PostgreSQL: reset by 1.2.3.4:567; trying again")
@@ -130,6 +130,6 @@ mod tests {
         assert!(full.contains("now because: no space left"), "{full}");
         assert_eq!(logged("reset by 1.2.3.4:567"), None);
         outage.over();
-        assert!(outage.news("no space left", "trying again").is_some());
+        assert!(outage.change_to_log("no space left", "trying again").is_some());
     }
 }

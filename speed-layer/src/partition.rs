@@ -12,19 +12,19 @@ use crate::handover::{StartResolution, Watermarks};
 use stall_log::StallLog;
 use std::time::{Duration, Instant};
 
-/// A partition that is stalled is tried again after this time.
+/// Interval between retries of a stalled partition.
 pub const STALL_RETRY: Duration = Duration::from_secs(10);
-/// One whose last owner is still writing, after this time.
+/// Interval between retries while the previous owner still holds the row.
 const LOCKED_RETRY: Duration = Duration::from_millis(200);
-/// If the store does not say for so long where to begin, Kafka is asked for the log's end.
+/// Time without a start offset from the store after which Kafka is asked for the log's end.
 const START_LONG_UNKNOWN: Duration = Duration::from_secs(1);
-/// A registry that gives a schema within this time has not kept anybody waiting.
-const SCHEMA_PATIENCE: Duration = Duration::from_secs(3);
-/// Kafka's client may be given a partition again so long after it was taken from it: the client
-/// ends its reading in the background, and would then forget where the messages go.
+/// Time that a registry may take for a schema before the partition counts as stalled.
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(3);
+/// Minimum time between unassigning a partition from Kafka's client and assigning it again: the
+/// client ends its reading in the background, and would then forget where the messages go.
 const REASSIGN_DELAY: Duration = Duration::from_millis(500);
 
-/// Where a partition of the assignment is.
+/// The state of a partition of the assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// The group gave it; where to begin is being found out.
@@ -44,7 +44,7 @@ pub enum Stall {
     OutOfRange,
     /// Offsets are gone, and a person must decide.
     Gap(String),
-    /// What is stored at the next offset cannot be read.
+    /// The record batch at the next offset is damaged.
     Damaged(String),
     /// Kafka has messages, and none of them comes.
     Silent,
@@ -56,7 +56,7 @@ pub enum Stall {
     HeldBack,
 }
 
-/// What happens to a partition.
+/// An event of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The store says where to begin.
@@ -98,11 +98,11 @@ pub enum Event {
     Waited,
     /// Kafka's client could not go to the offset that it was told.
     SeekFailed,
-    /// What was read of it and not written yet was dropped.
+    /// The messages that were read and not written yet were dropped.
     BatchDropped,
 }
 
-/// What an event asks for.
+/// An action that an event asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Ask the store where to begin.
@@ -123,10 +123,10 @@ pub enum Action {
     Unassign,
 }
 
-/// What to do with an offset.
+/// The decision about an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// It was taken before, or the partition is stalled.
+    /// The message was taken before, or the partition is stalled.
     No,
     /// It is the next one; `expected` was to come. Offsets between them are no messages (a
     /// transaction's marker, or compaction), unless `has_loss_before` says that they were damaged.
@@ -138,7 +138,7 @@ pub enum Accepted {
 #[derive(Debug)]
 struct Damage {
     why: String,
-    /// The first offset behind them that can be read.
+    /// The first offset after them that can be read.
     end: i64,
 }
 
@@ -153,7 +153,7 @@ pub struct HeldBackReason {
 #[derive(Debug)]
 pub struct Partition {
     pub state: State,
-    /// Counts the assignments of this process, so that an answer about an earlier one is known.
+    /// Number of this assignment: answers for an earlier one are ignored.
     pub assignment: u64,
     /// The offset to read next.
     pub next: i64,
@@ -161,24 +161,23 @@ pub struct Partition {
     pub written: i64,
     /// The offset that Kafka has acknowledged as committed, exclusive.
     pub acknowledged: i64,
-    /// Offsets before this one were taken once, and held back by the store.
+    /// Offsets below this were read before the store held them back.
     read_before: i64,
-    /// What Kafka has, as far as it was asked.
+    /// The offsets that Kafka has, as far as it was asked.
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused.
     pub refused: Option<i64>,
-    /// What is known of the end of Kafka's log.
+    /// The known end of Kafka's log.
     pub log_end: LogEnd,
     /// Whether Kafka's client has it.
     in_client: bool,
     /// When the client was told to stop reading it.
     unassigned_at: Option<Instant>,
-    /// The client's own position is of no use until it was told where to read, or has given a
-    /// message.
+    /// The client's position is wrong until the next seek or message.
     pub is_displaced: bool,
     /// Why what comes next could not be written. `None` once it is written.
     held_back: Option<HeldBackReason>,
-    /// What lies between `next` and the next message.
+    /// The damage between `next` and the next message.
     damage: Option<Damage>,
     /// When its state, or what is to be done about it, last changed.
     pub changed_at: Instant,
@@ -186,9 +185,9 @@ pub struct Partition {
     waiting_since: Instant,
     /// The store was asked where to begin, and has not answered.
     is_store_asked: bool,
-    /// What people are told of its stalls.
+    /// The stalls as they are logged.
     stalls: StallLog,
-    /// What is to be done next, and when.
+    /// The next action, and when it is due.
     next_action: Option<(Action, Instant)>,
     /// `--on-gap skip`.
     skips: bool,
@@ -221,8 +220,8 @@ impl Partition {
         }
     }
 
-    /// What is to be done now; once. The store is asked again only once it has answered: it may be
-    /// away for hours, and works off what it was asked before it writes.
+    /// The action that is due now; once. The store is asked again only once it has answered: it may
+    /// be away for hours, and works off its questions before it writes.
     pub fn take_due_action(&mut self, now: Instant) -> Option<Action> {
         let is_store_asked = self.is_store_asked;
         let is_now = |(action, when): &mut (Action, Instant)| {
@@ -289,7 +288,7 @@ impl Partition {
 
     fn begin(&mut self, next: i64) {
         if next != self.written {
-            // What was not taken has been passed over.
+            // Messages that were not taken have been passed over.
             self.held_back = None;
         }
         (self.next, self.written, self.acknowledged) = (next, next, -1);
@@ -313,7 +312,7 @@ impl Partition {
         self.written = self.written.max(next);
     }
 
-    /// Moves behind `offset`, up to `next`, if that is still to come. `next` is `offset + 1` for a
+    /// Moves past `offset`, up to `next`, if that is still to come. `next` is `offset + 1` for a
     /// message, and equal to `offset` where there is none before it.
     #[inline]
     pub fn advance(&mut self, offset: i64, next: i64) -> Accepted {
@@ -342,14 +341,15 @@ impl Partition {
         self.advance(offset, next)
     }
 
-    /// Why what was passed over could not be read. The message behind it has put the client right.
+    /// Why the messages that were passed over could not be read. The message after them has put the
+    /// client right.
     pub fn take_damage(&mut self) -> Option<String> {
         self.is_displaced = false;
         self.stalls.is_trouble_logged = false;
         self.damage.take().map(|damage| damage.why)
     }
 
-    /// Where Kafka's client is to read on.
+    /// The offset at which Kafka's client is to read on.
     pub fn resume_at(&self) -> i64 {
         self.damage.as_ref().map_or(self.next, |damage| damage.end)
     }
@@ -374,7 +374,7 @@ impl Partition {
 
     /// Neither Kafka nor PostgreSQL is reachable: the wait for a start offset begins again.
     pub fn restart_wait(&mut self, now: Instant) {
-        // What the store has said of it alone is its own trouble.
+        // The store's reason for it alone is its own trouble.
         if self.state == State::Assigned && self.stalls.start_failure.is_none() {
             self.waiting_since = now;
         }
@@ -405,16 +405,16 @@ impl Partition {
         }
         match &self.state {
             State::Assigned if now.saturating_duration_since(self.waiting_since) >= STALL_RETRY => {
-                let nobody = "neither Kafka nor PostgreSQL has said so";
+                let nobody = "neither Kafka nor PostgreSQL has answered";
                 let why = self.stalls.start_failure.as_deref().unwrap_or(nobody);
-                Some(format!("where to begin is not known yet: {why}"))
+                Some(format!("the start offset is unknown: {why}"))
             }
             State::Stalled(Stall::Gap(why)) => Some(why.clone()),
             State::Stalled(Stall::Damaged(why)) => {
                 let then = if self.skips {
                     "the next that can be is looked for"
                 } else {
-                    "--on-gap skip records them in kafka_gaps and goes on behind them"
+                    "--on-gap skip records them in kafka_gaps and goes on after them"
                 };
                 Some(format!(
                     "the messages from offset {} on cannot be read: {why}; {then}",
@@ -428,10 +428,11 @@ impl Partition {
                 Some(format!("Kafka forbids reading it: {why}; grant READ on the topic"))
             }
             State::Stalled(Stall::Schema(id))
-                if now.saturating_duration_since(self.waiting_since) >= SCHEMA_PATIENCE =>
+                if now.saturating_duration_since(self.waiting_since) >= SCHEMA_TIMEOUT =>
             {
                 Some(format!(
-                    "the messages from offset {} on need schema {id}, which the registry has not given",
+                    "the messages from offset {} on need schema {id}, which the registry has not \
+                     given",
                     self.next
                 ))
             }

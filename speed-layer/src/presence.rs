@@ -1,5 +1,5 @@
-//! [`Presence`]: this instance among those that write into the database. They tell each other from
-//! whoever writes into another one by marks: a copy of a whole server shares everything else with
+//! [`Presence`]: this instance among those that write into the database. Marks tell them from
+//! instances that write into another database: a copy of a whole server shares everything else with
 //! it.
 
 pub mod marks;
@@ -33,7 +33,7 @@ impl AwakeInstances {
 
 /// This instance among those that write into the database.
 pub struct Presence {
-    /// What tells this process from every other one.
+    /// The number that tells this process from every other one.
     number: String,
     look: Mutex<Option<AwakeInstances>>,
 }

@@ -16,22 +16,23 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// What a schema registry is called where it is away.
+/// The name of a schema registry in log lines.
 const REGISTRY: &str = "schema registry";
 
-/// What is said to be away where a session has ended, and none works yet.
+/// The name under which ended sessions are logged, until one works.
 const GROUP: &str = "consumer group";
 
-/// What all parts of the process share.
+/// State that all parts of the process share.
 pub struct Process {
     pub config: Config,
     pub database: Database,
     pub metrics: Metrics,
     pub health: Arc<Health>,
     pub stop: CancellationToken,
-    /// Where the schemas of messages come from, if they have any.
+    /// The source of messages' schemas, if they have any.
     pub registry: Option<Registry>,
-    /// What tells this database from every other one, but not from a copy of its whole server.
+    /// The id that tells this database from every other one, but not from a copy of its whole
+    /// server.
     database_id: Mutex<String>,
     pub presence: Presence,
     pub kafka_outage: kafka_watch::LoggedOutage,
@@ -39,11 +40,15 @@ pub struct Process {
     rejoining: Mutex<Outage>,
     /// The topics by the numbers that the database has given them.
     topics: Mutex<BTreeMap<SourceId, TopicIdentity>>,
-    /// Where logs ended of whose partitions the last session did not hear where to begin.
+    /// The ends of logs whose partitions got no start offset in the last session.
     ends: Mutex<SeenEnds>,
 }
 
 impl Process {
+    /// A process that has read nothing yet.
+    ///
+    /// # Errors
+    /// If a client for the schema registry cannot be made of the settings.
     pub fn new(
         config: Config,
         database: Database,
@@ -98,6 +103,12 @@ impl Process {
         topics.insert(source, found);
     }
 
+    /// The topic's name, for log lines. A source is only unknown here once its session has ended.
+    pub fn topic_name(&self, source: SourceId) -> String {
+        let topics = self.topics();
+        topics.get(&source).map_or_else(|| format!("source {source}"), |known| known.topic.clone())
+    }
+
     pub fn note_database(&self, id: String) {
         let before = std::mem::replace(
             &mut *self.database_id.lock().unwrap_or_else(PoisonError::into_inner),
@@ -114,7 +125,7 @@ impl Process {
         }
     }
 
-    /// Nothing has failed yet.
+    /// An outage that has not begun.
     pub fn outage(&self, target: &'static str) -> Outage {
         Outage::new(target, self.metrics.retries(target), self.stop.clone())
     }

@@ -16,13 +16,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What the registry does not have is asked for again after this time: it may have been registered
-/// since.
+/// A schema that the registry does not have is asked for again after this time: it may have been
+/// registered since.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// How often it is looked what is to be forgotten.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// What is said of a schema that is there and of no use.
+/// The reason for a schema that is there and of no use.
 const UNREADABLE: &str = "values cannot be read by it";
 
 /// The asking end.
@@ -31,7 +31,7 @@ pub struct Registry {
     fetched: Arc<Mutex<Fetched>>,
 }
 
-/// What is known so far.
+/// The schemas that are known so far.
 #[derive(Default)]
 struct Fetched {
     schemas: Schemas,
@@ -49,7 +49,7 @@ impl Registry {
     /// Starts the thread that has others ask. They end with the process.
     ///
     /// # Errors
-    /// Where the system has no thread for it.
+    /// If the system has no thread for it.
     pub fn start(
         client: Client,
         rules: Rules,
@@ -71,10 +71,10 @@ impl Registry {
         let _ = self.news.send(RegistryMessage::Wanted(id));
     }
 
-    /// All that is known, where that is more than was seen.
+    /// All schemas that are known, if more are known than were seen.
     ///
     /// # Errors
-    /// A registry that does not let this user in, and never has.
+    /// If the registry refuses this user, and always has.
     pub fn news(&self, seen: &mut SchemaCursor) -> Result<Option<Schemas>, Failure> {
         let fetched = lock(&self.fetched);
         if let Some(refusal) = &fetched.refusal {
@@ -95,7 +95,7 @@ impl Drop for Registry {
     }
 }
 
-/// What the asking thread hears.
+/// A message to the asking thread.
 enum RegistryMessage {
     /// A schema is needed.
     Wanted(u32),
@@ -103,9 +103,9 @@ enum RegistryMessage {
     NobodyAsks,
 }
 
-/// What the registry has answered.
+/// The answers of the registry.
 enum RegistryAnswer {
-    /// It is there.
+    /// The schema is there.
     Present,
     /// How to read a schema's values, or why they cannot be read.
     Known(Result<Schema, String>),
@@ -113,7 +113,7 @@ enum RegistryAnswer {
     None(String),
 }
 
-/// One question's way.
+/// The state of one question.
 struct Asking {
     client: Client,
     rules: Rules,
@@ -146,9 +146,9 @@ struct RegistryThread {
     agenda: Agenda,
     /// Why questions have no answer yet.
     troubles: BTreeMap<RegistryQuestion, String>,
-    /// What the registry does not have, and since when.
+    /// The schemas that the registry does not have, and since when.
     none: VecDeque<(u32, Instant)>,
-    /// It has answered a question of this user's.
+    /// The registry has answered a question of this user's.
     was_let_in: bool,
 }
 

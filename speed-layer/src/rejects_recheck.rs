@@ -8,12 +8,12 @@ use service::pg::{self, Database, Timestamptz, in_time};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the session is called in `pg_stat_activity`.
+/// The name of the session in `pg_stat_activity`.
 const APPLICATION: &str = "speed-layer rejects";
-const PATIENCE: Duration = Duration::from_secs(30);
+const RECHECK_TIMEOUT: Duration = Duration::from_secs(30);
 const NEWEST_REJECTS: &str = include_str!("../sql/rejects_recheck/newest.sql");
 
-/// In the place of a key, which rejects do not keep: looked at only where symbols come from keys.
+/// A key of rejects, which do not keep theirs: looked at only where symbols come from keys.
 const SOME_KEY: &[u8] = b"KEY";
 
 /// The topic, the value and the record's time.
@@ -25,7 +25,7 @@ pub async fn run(shared: Arc<Process>) {
     let Some(rejects) = shared.stop.run_until_cancelled(read(&shared, &database)).await else {
         return;
     };
-    // The role that only writes may not read them; and a database that is away is said by others.
+    // The role that only writes may not read them; others log a database that is away.
     let rejects = rejects.unwrap_or_else(|error| {
         tracing::debug!("rejects of earlier runs were not looked at: {error}");
         Vec::new()
@@ -43,8 +43,9 @@ pub async fn run(shared: Arc<Process>) {
         tracing::warn!(
             ticks,
             looked_at,
-            "of the newest {looked_at} messages that earlier runs have rejected {ticks} are ticks by the flags of this \
-             one{condition}, and are not read again: docs/operations.md, RejectRateHigh, step 4 has how to begin anew"
+            "of the newest {looked_at} messages that earlier runs have rejected {ticks} are ticks \
+             by the flags of this one{condition}, and are not read again: docs/operations.md, \
+             RejectRateHigh, step 4 has how to begin anew"
         );
     }
 }
@@ -57,7 +58,7 @@ async fn read(shared: &Process, database: &Database) -> anyhow::Result<Vec<Rejec
         .bind(&shared.config.group_id)
         .bind(topics)
         .fetch_all(&mut connection);
-    Ok(in_time(PATIENCE, rows).await?)
+    Ok(in_time(RECHECK_TIMEOUT, rows).await?)
 }
 
 fn ticks_among(rejects: &[RejectRow], rules: Rules) -> usize {
@@ -66,7 +67,7 @@ fn ticks_among(rejects: &[RejectRow], rules: Rules) -> usize {
         let time = time.map(Timestamp::from);
         let context = RecordContext { key: Some(SOME_KEY), topic: Some(topic), time };
         let mut is_any = false;
-        // What is no message holds no tick.
+        // A row without a message holds no tick.
         let _ = decoder.decode_each(value, &context, &mut |element| is_any |= element.read.is_ok());
         is_any
     };

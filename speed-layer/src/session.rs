@@ -23,6 +23,9 @@ const LEAVE_TIMEOUT: Duration = Duration::from_millis(9500);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Reads and writes until shutdown, or until this membership is of no use any more.
+///
+/// # Errors
+/// If a person has to help: a wrong setting, a missing right, a thread that cannot be started.
 pub async fn run(shared: &Arc<Process>, stores: &mut [Store]) -> Result<SessionEnd, Failure> {
     let (reply, replies) = std_mpsc::channel();
     let (commands, shares): (Vec<_>, Vec<_>) =
@@ -35,13 +38,21 @@ pub async fn run(shared: &Arc<Process>, stores: &mut [Store]) -> Result<SessionE
     let (writing_lasts, writing_over) = oneshot::channel::<()>();
     let reading = async {
         let read = tokio::select! {
-            read = read => read.unwrap_or_else(|_| Err(Failure::Infrastructure(anyhow!("the intake thread has panicked")))),
+            read = read => read.unwrap_or_else(|_| {
+                Err(Failure::Infrastructure(anyhow!("the intake thread has panicked")))
+            }),
             () = after_stop(shared, LEAVE_TIMEOUT) => {
-                tracing::warn!("Kafka did not answer in time; the group will notice by itself that this instance is gone");
+                tracing::warn!(
+                    "Kafka did not answer in time; the group will remove this instance after \
+                     session.timeout.ms"
+                );
                 Ok(SessionEnd::Shutdown)
             }
             () = after(writing_over, END_TIMEOUT) => {
-                Ok(SessionEnd::Rejoin("the Kafka client does not end; it is left to itself".into()))
+                Ok(SessionEnd::Rejoin(format!(
+                    "the Kafka client did not stop within {} s; it is abandoned",
+                    END_TIMEOUT.as_secs()
+                )))
             }
         };
         // The stores may need long to end.
@@ -82,7 +93,8 @@ fn spawn(intake: Intake) -> Result<oneshot::Receiver<Result<SessionEnd, Failure>
     Ok(read)
 }
 
-/// Each store carries out the commands for its share; the first that can go on no more ends all.
+/// Each store carries out the commands for its partitions; the first store that fails ends the
+/// session.
 async fn serve_all(
     stores: &mut [Store],
     shares: Vec<mpsc::UnboundedReceiver<StoreCommand>>,

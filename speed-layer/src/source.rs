@@ -1,4 +1,4 @@
-//! What is read: a topic of a cluster, told apart from every other one that had its name.
+//! The source of messages: a topic of a cluster, told apart from every other one that had its name.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ pub struct TopicIdentity {
     pub topic_id: String,
     /// How many partitions it has.
     pub partitions: i32,
-    /// It was not there when it was first asked for.
+    /// The topic was not there when it was first asked for.
     pub was_missing: bool,
 }
 

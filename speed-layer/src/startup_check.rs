@@ -11,7 +11,7 @@ const LENGTH: Duration = Duration::from_secs(60);
 const MANY: u64 = 100;
 const WHILE: Duration = Duration::from_secs(10);
 
-/// What was read so far. Of messages that hold several, their elements count.
+/// The messages that were read so far. The elements of messages that hold several count.
 #[derive(Debug, Clone, Copy)]
 pub struct Counts {
     pub rejected: u64,
@@ -33,8 +33,8 @@ pub async fn run(counts: impl Fn() -> Counts, stop: CancellationToken) {
             tracing::warn!(
                 rejected,
                 messages,
-                "{text} are no ticks: speed-layer doctor, with the same flags, says why and proposes better ones (table \
-                 rejected_ticks has each)"
+                "{text} are no ticks: speed-layer doctor, with the same flags, says why and \
+                 proposes better ones (table rejected_ticks has each)"
             );
             return;
         }

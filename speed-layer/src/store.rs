@@ -57,12 +57,12 @@ pub struct Store {
     budget: TimeBudget,
     /// The last try failed: something of somebody's may be in the way.
     is_held_up: bool,
-    /// Tries of the same that got no answer in time.
+    /// Consecutive tries without an answer in time.
     unanswered: u32,
-    /// How far each partition was when this store last wrote it: after a failover to an older state
-    /// not only the partitions of the next batch are to be compared, but all of them.
-    reached: BTreeMap<SourcePartition, i64>,
-    /// The connection is new: what it shows has not been compared with `reached`.
+    /// The offset last written for each partition. After a failover all of them are compared, not
+    /// only the next batch's.
+    written_offsets: BTreeMap<SourcePartition, i64>,
+    /// The connection is new: what it shows has not been compared with `written_offsets`.
     is_unchecked: bool,
     /// How often the offset of each partition had been moved back when its start was
     /// resolved.
@@ -75,9 +75,9 @@ pub struct Store {
     unresolved: UnresolvedStarts,
     /// Topics whose source PostgreSQL did not give or take, and since when.
     unidentified: BTreeMap<String, Instant>,
-    /// Before this time no start offsets are queried apart from the others'.
+    /// Failed start offsets are not queried separately before this time.
     next_query_apart: Instant,
-    /// From this time on one of those that are held up may have the whole of `--writer-timeout`.
+    /// Earliest time of the next try with the full `--writer-timeout`.
     next_full_try: Instant,
     /// When a refused message was last logged.
     refused_logged: Option<Instant>,
@@ -105,16 +105,16 @@ impl Quarantine {
     }
 }
 
-/// What becomes of the messages of such a partition.
+/// How the messages of such a partition are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QuarantineState {
-    /// They are left out until its start is resolved again: what comes first was not taken.
+    /// The messages are left out until the start is resolved again: the next one was not taken.
     Blocked,
     /// Left out for now: other partitions have their turn.
     TakingTurns,
     /// Left out without being tried: the time was used up.
     NotTried,
-    /// They are tried apart from the others', and briefly.
+    /// The messages are tried apart from the others', and briefly.
     Probing,
 }
 
@@ -125,7 +125,7 @@ enum TimeBudget {
     Full,
     /// A part of the batch took too long, and the one message that may be the cause is sought.
     Short,
-    /// In addition one partition after the other is tried for the first time.
+    /// A part is tried for the first time, one partition after the other, which takes even less.
     Shortest,
 }
 
@@ -138,26 +138,26 @@ pub enum StoreError {
     Fatal(Failure),
 }
 
-/// What a topic is to the database, as far as that could be found out.
+/// The topic's source, if that could be found out.
 pub enum Identified {
     Source(Source),
     /// PostgreSQL does not take what that needs.
     Failed {
-        /// In PostgreSQL's words.
+        /// The reason, in PostgreSQL's words.
         why: String,
         retry_after: Duration,
     },
 }
 
 impl Store {
-    /// One more writer, which connects when it is needed.
+    /// Adds a writer, which connects when it is needed.
     pub fn another(writer: u8, shared: &Arc<Process>) -> Self {
         Self::new(writer, shared, None, shared.outage("PostgreSQL"))
     }
 
     /// Forgets the session before: its offsets are read again.
     pub fn begin_session(&mut self) {
-        self.reached.clear();
+        self.written_offsets.clear();
         self.rewinds = Arc::default();
         self.quarantined.clear();
         self.unresolved.clear();
@@ -185,7 +185,7 @@ impl Store {
             budget: TimeBudget::Full,
             is_held_up: false,
             unanswered: 0,
-            reached: BTreeMap::new(),
+            written_offsets: BTreeMap::new(),
             is_unchecked: false,
             rewinds: Arc::default(),
             busy_since: BTreeMap::new(),
@@ -232,7 +232,7 @@ impl Store {
     /// Forgets partitions that belong to another instance from now on: what is known about them
     /// would take memory, and grow old. If they come back, their starts are resolved again.
     pub fn release(&mut self, partitions: &[SourcePartition]) {
-        self.reached.retain(|at, _| !partitions.contains(at));
+        self.written_offsets.retain(|at, _| !partitions.contains(at));
         Arc::make_mut(&mut self.rewinds).retain(|at, _| !partitions.contains(at));
         self.quarantined.retain(|at, _| !partitions.contains(at));
         self.unresolved.remove(partitions);
@@ -246,8 +246,8 @@ impl Store {
     fn rolled_back(&self, moved: Moved) -> StoreError {
         self.shared.metrics.fences.inc();
         StoreError::Fenced(format!(
-            "the database is an older state of itself: the stored offset of {} is {}, but {} was committed; what is \
-             missing is read again",
+            "the database is an older state of itself: the stored offset of {} is {}, but {} was \
+             committed; what is missing is read again",
             self.name(moved.at),
             moved.found(),
             moved.expected

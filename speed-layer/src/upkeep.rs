@@ -1,4 +1,4 @@
-//! Upkeep of `realtime_stock`'s day partitions, beside the writing: the next ones are made ahead of
+//! Upkeep of `realtime_stock`'s day partitions, during the writing: the next ones are made ahead of
 //! time, old days are dropped, finished ones get the index that would have slowed their writing.
 
 use crate::process::Process;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One instance does the upkeep. It has as long as this for a look, and then another may.
+/// Time that an instance has for a look at the partitions, before another one may do the upkeep.
 const LEASE: &str = include_str!("../sql/upkeep/lease.sql");
 const RELEASE: &str = include_str!("../sql/upkeep/release.sql");
 
@@ -30,16 +30,16 @@ const PARTITIONS: &str = include_str!("../sql/upkeep/partitions.sql");
 /// A partition as it was found.
 struct DayPartition {
     name: String,
-    /// When its day is over.
+    /// When the partition's day is over.
     end: Timestamp,
     inserted: i64,
     is_sealed: bool,
 }
 
-/// What is to be done with a partition.
+/// An action for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
-    /// Its day ended as many days ago as are kept.
+    /// The day ended as many days ago as are kept.
     Drop {
         keep: i32,
     },
@@ -82,7 +82,7 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    /// One look at all partitions. What goes wrong with one of them does not stop the others.
+    /// One look at all partitions. An error at one of them does not stop the others.
     async fn look(&mut self) -> Result<(), Failure> {
         let mut connection = self.database.connect().await?;
         let failed =

@@ -22,14 +22,14 @@ const HELD_UP: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct StoreEnded;
 
-/// When a batch is handed over.
+/// The limits at which a batch is handed over.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
     pub rows: u32,
     pub linger: Duration,
 }
 
-/// What comes from a writer's store.
+/// A reply of a writer's store.
 pub type Replied = (usize, StoreReply);
 
 /// Which of `count` writers has the partition.
@@ -37,7 +37,7 @@ fn share(at: SourcePartition, count: usize) -> usize {
     usize::try_from(i64::from(at.source) + i64::from(at.partition)).unwrap_or_default() % count
 }
 
-/// One store's share.
+/// The writer and batches of one store.
 struct Writer {
     commands: UnboundedSender<StoreCommand>,
     batch: Batch,
@@ -50,7 +50,7 @@ struct Writer {
     is_checking: bool,
 }
 
-/// All of them.
+/// All writers.
 pub struct Writers {
     writers: Vec<Writer>,
     replies: Receiver<Replied>,
@@ -82,6 +82,9 @@ impl Writers {
     }
 
     /// Any store will do: the one that has least to write.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn ask(&self, command: StoreCommand) -> Result<(), StoreEnded> {
         let writer = self.writers.iter().min_by_key(|writer| writer.in_flight);
         writer.map_or(Err(StoreEnded), |writer| writer.command(command))
@@ -89,12 +92,18 @@ impl Writers {
 
     /// Asks where to begin, each store for its partitions: it answers after what it has still to
     /// write of them.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn resolve_starts(&self, questions: Vec<StartQuery>) -> Result<(), StoreEnded> {
         self.share_out(questions, |question| question.at, StoreCommand::ResolveStarts)
     }
 
     /// Lets each store forget those of its partitions that are given up, once it has written what
     /// it has still of them.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn release(&self, partitions: Vec<SourcePartition>) -> Result<(), StoreEnded> {
         self.share_out(partitions, |at| *at, StoreCommand::Release)
     }
@@ -114,6 +123,9 @@ impl Writers {
     }
 
     /// The next reply, if one is there.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn reply(&mut self) -> Result<Option<StoreReply>, StoreEnded> {
         match self.replies.try_recv() {
             Ok(replied) => self.take(replied).map(Some),
@@ -123,6 +135,9 @@ impl Writers {
     }
 
     /// The next reply, if one comes in time.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn wait(&mut self, patience: Duration) -> Result<Option<StoreReply>, StoreEnded> {
         match self.replies.recv_timeout(patience) {
             Ok(replied) => self.take(replied).map(Some),
@@ -164,7 +179,7 @@ impl Writers {
         self.writers.iter_mut().map(room).collect()
     }
 
-    /// None of them takes in anything at this time.
+    /// Notes that no writer takes in anything at this time.
     pub fn hold_up_all(&mut self) {
         self.writers.iter_mut().for_each(|writer| writer.held_up = Some(Instant::now()));
     }
@@ -193,7 +208,7 @@ impl Writers {
         due.into_iter()
     }
 
-    /// Those whose batch holds anything of such partitions.
+    /// The writers whose batch holds anything of such partitions.
     pub fn holding(&self, is_such: impl Fn(SourcePartition) -> bool) -> Vec<usize> {
         let holds = |writer: &Writer| writer.batch.ranges.iter().any(|range| is_such(range.at));
         let writers = self.writers.iter().enumerate();
@@ -204,6 +219,10 @@ impl Writers {
         self.writers.get(index).is_some_and(|writer| !writer.batch.rejects.is_empty())
     }
 
+    /// Hands the batches over to the stores.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn hand_over(&mut self, index: usize) -> Result<(), StoreEnded> {
         let Some(writer) = self.writers.get_mut(index) else {
             return Ok(());
@@ -241,15 +260,18 @@ impl Writers {
     }
 
     /// Lets the stores that have nothing to do look after the database.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn check_idle(
         &mut self,
-        positions: impl FnOnce() -> Vec<Position>,
+        find_positions: impl FnOnce() -> Vec<Position>,
     ) -> Result<(), StoreEnded> {
         let count = self.writers.len();
         if !self.writers.iter().any(Writer::is_idle) {
             return Ok(());
         }
-        let positions = positions();
+        let positions = find_positions();
         for (index, writer) in
             self.writers.iter_mut().enumerate().filter(|(_, writer)| writer.is_idle())
         {

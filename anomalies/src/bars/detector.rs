@@ -2,7 +2,7 @@
 
 /// Scores the values of one series in the order of their times.
 pub trait BarDetector {
-    /// Stands beside its findings.
+    /// The name next to its findings.
     const NAME: &'static str;
     /// Changes with what is found.
     const VERSION: u32;

@@ -42,7 +42,7 @@ pub struct Forest {
     trees: Vec<Vec<Node>>,
 }
 
-/// A node of a tree, whose nodes stand in one array.
+/// A node of a tree, whose nodes are in one array.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 enum Node {
     /// Points with less than `at` in this dimension go to the next node, the others to `right`.
@@ -52,7 +52,7 @@ enum Node {
         at: f64,
         right: usize,
     },
-    /// The depth at which a point would stand alone.
+    /// The depth at which a point would be alone.
     Leaf {
         #[serde(with = "crate::exact")]
         depth: f64,
@@ -65,13 +65,13 @@ impl Forest {
         Self { growth, ..Self::default() }
     }
 
-    /// The same with draws of its own.
+    /// A tree with draws of its own.
     #[must_use]
     pub fn seeded(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// From about 0.4 for a usual shape to 1 for one that stands alone; 0 as long as there is no
+    /// From about 0.4 for a usual shape to 1 for one that is alone; 0 as long as there is no
     /// forest.
     pub fn score(&mut self, value: f64) -> f64 {
         self.seen += 1;

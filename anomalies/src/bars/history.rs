@@ -1,11 +1,11 @@
-//! What a value is compared with: everything before it, in small.
+//! The history that a value is compared with: everything before it, in small.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// Values before anything is called new or rare.
-const FIRST: usize = 50;
+/// Number of values before anything is called new or rare.
+const MIN_HISTORY: usize = 50;
 
 /// How far outside everything seen before a value lies, in widths of that.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ impl Novelty {
         }
         let beyond = (value - self.high).max(self.low - value);
         let width = self.high - self.low;
-        let novelty = if self.seen < FIRST || beyond <= 0.0 {
+        let novelty = if self.seen < MIN_HISTORY || beyond <= 0.0 {
             0.0
         } else if width > 0.0 {
             beyond / width
@@ -60,7 +60,7 @@ impl Rank {
         let count = self.sorted.len();
         let below = self.sorted.partition_point(|other| *other < value);
         let mut rarity = ((count + 1) as f64 / (count - below + 1) as f64).log10();
-        if below == count && count > FIRST {
+        if below == count && count > MIN_HISTORY {
             let (middle, highest) = (self.sorted[count / 2], self.sorted[count - 1]);
             rarity += ((value - highest) / (highest - middle).max(1e-12)).min(ABOVE_ALL);
         }
@@ -71,7 +71,7 @@ impl Rank {
         {
             self.sorted.remove(self.sorted.partition_point(|other| *other < oldest));
         }
-        if count < FIRST { 0.0 } else { rarity }
+        if count < MIN_HISTORY { 0.0 } else { rarity }
     }
 }
 
@@ -99,7 +99,7 @@ impl Mean {
 }
 
 const QUARTER_HOUR: i64 = 900;
-/// What a day counts that was a day earlier.
+/// The weight of a count that is a day older.
 const OF_THE_DAY_BEFORE: f64 = 0.98;
 
 /// The mean of each quarter of an hour of the day, old days counting less.
@@ -129,8 +129,7 @@ impl Season {
 
 /// Lets a score pass that is higher than those of the last values; 0 otherwise.
 ///
-/// So one episode is said once, and again only if it becomes worse, whatever the threshold behind
-/// it.
+/// So an episode is reported once, and again only if it becomes worse, whatever the threshold is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Episodes {
     width: usize,

@@ -1,12 +1,12 @@
 //! The hours of one symbol: return, range and volume of each, every one a series that [`OddBar`]
 //! looks at.
 //!
-//! Of NAB's thousands of values in a row that detector's novelty and rarity make one score. Of a
+//! In NAB's thousands of values in a row that detector's novelty and rarity make one score. Among a
 //! few hundred bars rarity would never have a say in it, so each has a limit of its own here.
 //!
 //! A bar is judged by those of its own week and of the [`WEEKS`] before it, the detector beginning
-//! again with each week. So what is found is a function of these bars, and a bar that changes has
-//! changed nothing behind the weeks that it is a measure for.
+//! again with each week. So the findings are a function of these bars, and a changed bar changes
+//! none after the weeks that it is a measure for.
 
 use std::ops::Range;
 
@@ -15,32 +15,34 @@ use super::history::Episodes;
 use super::odd::{Look, OddBar, Sieve};
 use crate::tick::Detector;
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: OddBar::NAME, version: OddBar::VERSION };
 
-/// From which novelty on a bar is odd. This and [`RARE`] are the lowest of those tried (0.1, 0.12,
-/// 0.15, 0.18, 0.22; 5, 6, 7) by which of the regular market (the plain one of
-/// [`crate::evaluation::hours`], seeds 0 to 15) not more than one value in 4,000 is.
-pub const NOVEL: f64 = 0.18;
-/// From which rarity on, if it is [`FAR`] as well.
-pub const RARE: f64 = 6.0;
-/// How far from its time of day: among the farthest hundredth. All others need no forest.
-pub const FAR: f64 = 2.0;
+/// The novelty, from 0 to 1, from which on a bar is odd. This and [`RARITY_LIMIT`] are the lowest
+/// of those tried (0.1, 0.12, 0.15, 0.18, 0.22; 5, 6, 7) by which of the regular market (the plain
+/// one of [`crate::evaluation::hours`], seeds 0 to 15) not more than one value in 4,000 is.
+pub const NOVELTY_LIMIT: f64 = 0.18;
+/// The rarity from which on a bar is odd, if it is at [`DISTANCE_LIMIT`] as well. Rarity is a sum
+/// of ranks, each a power of ten: 2 is the rarest hundredth.
+pub const RARITY_LIMIT: f64 = 6.0;
+/// The rank of the distance from the time of day, as a power of ten: the farthest hundredth. Bars
+/// below it need no forest.
+pub const DISTANCE_LIMIT: f64 = 2.0;
 
-/// Bars of an episode: within it only what is odder than before is said.
+/// Number of bars of an episode: within it only a bar that is odder than before is reported.
 const EPISODE: usize = 100;
 
 /// Whole weeks before its own that a bar is judged by.
 pub const WEEKS: i64 = 8;
 
 const WEEK: i64 = 7 * 86_400;
-/// The first Monday.
-const FIRST: i64 = 4 * 86_400;
+/// The first Monday after 1970-01-01, in seconds since then.
+const FIRST_MONDAY: i64 = 4 * 86_400;
 
 /// One hour that has ticks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hour {
-    /// Its start, in seconds since 1970.
+    /// The hour's start, in seconds since 1970.
     pub at: i64,
     pub low: f64,
     pub high: f64,
@@ -49,7 +51,7 @@ pub struct Hour {
     pub volume: Option<f64>,
 }
 
-/// What of a bar is looked at.
+/// The aspect of a bar that is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum View {
     /// From the close before to its own, as a share of the former; none where that is not above
@@ -93,26 +95,26 @@ pub struct Odd {
     pub score: f64,
     /// A share, or a volume.
     pub observed: f64,
-    /// What this time of day has had on average, in the same unit.
+    /// The average of this time of day, in the same unit.
     pub expected: f64,
 }
 
 /// The bars that have to be known, where those from `first` to `last` (seconds) have changed.
 #[must_use]
 pub fn known(first: i64, last: i64) -> Range<i64> {
-    start_of(week_of(first) - WEEKS)..judged(first, last).end
+    start_of(week_of(first) - WEEKS)..affected_range(first, last).end
 }
 
 /// The bars of which other things may be found then.
 #[must_use]
-pub fn judged(first: i64, last: i64) -> Range<i64> {
+pub fn affected_range(first: i64, last: i64) -> Range<i64> {
     first..start_of(week_of(last) + WEEKS + 1)
 }
 
-/// What is found in the bars of [`judged`] among `hours`, which are those of [`known`] in the order
-/// of time. `seed`: of the symbol.
+/// The odd bars in the [`affected_range`] among `hours`, which are those of [`known`] in the order
+/// of time. `seed`: that of the symbol.
 #[must_use]
-pub fn judge(seed: u64, hours: &[Hour], (first, last): (i64, i64)) -> Vec<Odd> {
+pub fn find_odd(seed: u64, hours: &[Hour], (first, last): (i64, i64)) -> Vec<Odd> {
     let mut found = Vec::new();
     for week in week_of(first)..=week_of(last) + WEEKS {
         let place = |at: i64| hours.partition_point(|hour| hour.at < at);
@@ -120,7 +122,9 @@ pub fn judge(seed: u64, hours: &[Hour], (first, last): (i64, i64)) -> Vec<Odd> {
         if start < end {
             let window = &hours[place(start_of(week - WEEKS))..end];
             let from = start_of(week).max(first);
-            found.extend(View::ALL.iter().flat_map(|view| judge_week(seed, *view, window, from)));
+            found.extend(
+                View::ALL.iter().flat_map(|view| find_odd_of_week(seed, *view, window, from)),
+            );
         }
     }
     found.sort_by_key(|odd| (odd.at, odd.view));
@@ -136,14 +140,14 @@ pub fn seed(symbol: &str) -> u64 {
 }
 
 fn week_of(at: i64) -> i64 {
-    (at - FIRST).div_euclid(WEEK)
+    (at - FIRST_MONDAY).div_euclid(WEEK)
 }
 
 fn start_of(week: i64) -> i64 {
-    week * WEEK + FIRST
+    week * WEEK + FIRST_MONDAY
 }
 
-fn judge_week(seed: u64, view: View, window: &[Hour], from: i64) -> Vec<Odd> {
+fn find_odd_of_week(seed: u64, view: View, window: &[Hour], from: i64) -> Vec<Odd> {
     let values = values_of(view, window);
     if may_be_odd(&values, from) { odd_among(seed, view, &values, from) } else { Vec::new() }
 }
@@ -153,7 +157,7 @@ fn judge_week(seed: u64, view: View, window: &[Hour], from: i64) -> Vec<Odd> {
 fn may_be_odd(values: &[Value], from: i64) -> bool {
     let mut sieve = Sieve::default();
     let looks: Vec<Look> = values.iter().map(|value| sieve.look(value.at, value.scaled)).collect();
-    let may_be = |look: &Look| look.novelty >= NOVEL || look.distance >= FAR;
+    let may_be = |look: &Look| look.novelty >= NOVELTY_LIMIT || look.distance >= DISTANCE_LIMIT;
     values.iter().zip(looks).any(|(value, look)| value.at >= from && may_be(&look))
 }
 
@@ -171,8 +175,8 @@ fn odd_among(seed: u64, view: View, values: &[Value], from: i64) -> Vec<Odd> {
 
 /// 1 at the limit.
 fn score_of(look: &Look) -> f64 {
-    let rarity = if look.distance >= FAR { look.rarity / RARE } else { 0.0 };
-    rarity.max(look.novelty / NOVEL)
+    let rarity = if look.distance >= DISTANCE_LIMIT { look.rarity / RARITY_LIMIT } else { 0.0 };
+    rarity.max(look.novelty / NOVELTY_LIMIT)
 }
 
 struct Value {
@@ -211,7 +215,7 @@ mod tests {
 
     fn whole(hours: &[Hour]) -> Vec<Odd> {
         match (hours.first(), hours.last()) {
-            (Some(first), Some(last)) => judge(SEED, hours, (first.at, last.at)),
+            (Some(first), Some(last)) => find_odd(SEED, hours, (first.at, last.at)),
             _ => Vec::new(),
         }
     }
@@ -238,9 +242,9 @@ mod tests {
             let Some((first, last)) = self.changed.take() else { return };
             let known: Vec<Hour> =
                 self.hours.range(known(first, last)).map(|(_, hour)| *hour).collect();
-            let judged = judged(first, last);
-            self.found.retain(|odd| !judged.contains(&odd.at));
-            self.found.extend(judge(SEED, &known, (first, last)));
+            let affected = affected_range(first, last);
+            self.found.retain(|odd| !affected.contains(&odd.at));
+            self.found.extend(find_odd(SEED, &known, (first, last)));
             self.found.sort_by_key(|odd| (odd.at, odd.view));
         }
     }
@@ -292,9 +296,9 @@ mod tests {
 
     #[test]
     fn a_late_hour_changes_nothing_behind_the_weeks_that_it_is_a_measure_for() {
-        let monday = FIRST + 2000 * WEEK;
+        let monday = FIRST_MONDAY + 2000 * WEEK;
         assert_eq!(
-            judged(monday + 3600, monday + 7200),
+            affected_range(monday + 3600, monday + 7200),
             monday + 3600..monday + (WEEKS + 1) * WEEK
         );
         assert_eq!(known(monday, monday).start, monday - WEEKS * WEEK);

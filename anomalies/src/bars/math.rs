@@ -1,4 +1,4 @@
-//! What several detectors compute.
+//! Functions that several detectors share.
 
 /// Mean and deviation (of the whole, not of a sample); zeros for nothing.
 pub fn mean_and_deviation(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {

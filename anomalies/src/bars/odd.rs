@@ -8,19 +8,19 @@ use super::forest::{Forest, Growth};
 use super::history::{Episodes, Mean, Novelty, Rank, Season};
 use super::spectral::SpectralResidual;
 
-/// Values that are smoothed together.
+/// Number of values that are smoothed together.
 const SMOOTHED: usize = 20;
 const SMOOTHED_SEASONAL: usize = 10;
-/// What novelty of the smoothed values counts beside that of the values themselves.
+/// The weight of the smoothed values' novelty, that of the values themselves being 1.
 const OF_SMOOTHED: f64 = 0.3;
 const OF_SMOOTHED_SEASONAL: f64 = 0.2;
-/// What the spectral residual's rank counts beside the others'.
+/// The weight of the spectral residual's rank, the others' being 1.
 const OF_SPECTRAL: f64 = 0.5;
-/// What a power of ten of rarity counts beside a whole range of novelty.
+/// The weight of a power of ten of rarity, a whole range of novelty being 1.
 const OF_RARITY: f64 = 0.003;
 /// The sum that is halfway between usual and odd.
 const HALFWAY: f64 = 0.02;
-/// Values of an episode: within it only what is odder than before is said.
+/// Number of values of an episode: within it only a value that is odder than before is reported.
 const EPISODE: usize = 100;
 
 /// Novelty (how far outside everything seen), for the value, its moving mean, and the moving mean
@@ -36,7 +36,8 @@ pub struct OddBar {
     episodes: Episodes,
 }
 
-/// What of [`OddBar`] costs next to nothing: novelty, and the distance from the time of day.
+/// The part of [`OddBar`] that costs next to nothing: novelty, and the distance from the time of
+/// day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sieve {
     value: Novelty,
@@ -48,14 +49,14 @@ pub struct Sieve {
     distance: Rank,
 }
 
-/// What a value looks like.
+/// The measures of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Look {
     /// How far it lies outside everything seen, in widths of that.
     pub novelty: f64,
     /// How rare it is among the last ones: the powers of ten of three ranks.
     pub rarity: f64,
-    /// That of the distance from its time of day alone.
+    /// The rarity of the distance from its time of day alone.
     pub distance: f64,
     /// How far it lies from the mean of its time of day.
     pub residual: f64,
@@ -100,7 +101,7 @@ impl Default for OddBar {
 }
 
 impl OddBar {
-    /// One whose random cuts are drawn from `seed`.
+    /// A forest whose random cuts are drawn from `seed`.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self {
@@ -113,7 +114,7 @@ impl OddBar {
         }
     }
 
-    /// What a finite value looks like, the next one of its series.
+    /// The measures of a finite value, the next one of its series.
     pub fn look(&mut self, at: i64, value: f64) -> Look {
         let look = self.sieve.look(at, value);
         let isolation = self.isolation.next(self.forest.score(value));

@@ -1,5 +1,5 @@
-//! Spectral residual (Ren et al. 2019, "Time-Series Anomaly Detection Service at Microsoft"): what
-//! the spectrum of the last values has beside its own smooth course is what draws the eye.
+//! Spectral residual (Ren et al. 2019, "Time-Series Anomaly Detection Service at Microsoft"):
+//! deviations of the last values' spectrum from its own smooth course draw the eye.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use super::math::fourier;
 const WINDOW: usize = 128;
 /// Neighbours that a logarithmic amplitude is compared with.
 const NEIGHBOURS: usize = 3;
-/// Values that are guessed behind the last one, since saliency is seen in the middle better than at
-/// the edge.
+/// Number of values that are guessed after the last one, since saliency is seen in the middle
+/// better than at the edge.
 const GUESSED: usize = 5;
 /// Values before the last that its saliency is compared with.
 const COMPARED: usize = 40;
@@ -25,7 +25,7 @@ pub struct SpectralResidual {
 }
 
 impl SpectralResidual {
-    /// 0 for a value like those before it; 3 and more for one that stands out.
+    /// 0 for a value like those before it; 3 and more for a salient one.
     pub fn saliency(&mut self, value: f64) -> f64 {
         self.window.push_back(value);
         if self.window.len() <= WINDOW - GUESSED {

@@ -1,44 +1,45 @@
 //! Bad prints, as ticks arrive: by the quotes, by the sale condition, or by what the next trades
 //! say.
 //!
-//! A price outside the quotes by more than a spread is said at once. Any other that lies off the
-//! last accepted prices waits. If a later one returns, it was a spike; if enough in a row stay
-//! away, they are a new level, and nothing is said.
+//! A price outside the quotes by more than a spread is reported at once. Any other that lies off
+//! the last accepted prices waits. If a later one returns, it was a spike; if enough in a row stay
+//! away, they are a new level, and nothing is reported.
 //!
 //! The level is of the newest time: of a late tick it tells nothing, and hindsight judges it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::pack::pack;
-use crate::tick::{Detector, Finding, Kind, MINUTE, Place, Tick, outside};
+use crate::tick::{Detector, Finding, Kind, MINUTE, Tick, TickId, outside};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "bad_print", version: 6 };
 
-/// Prices that are the level.
-const LEVEL: usize = 8;
-/// Ticks that wait, at most.
-const WAITING: usize = 4;
-/// And of those with an excluded condition, which are no level however many they are.
-const WAITING_EXCLUDED: usize = 16;
-/// Ticks within this many margins of the median represent a new level.
-const OF_LEVEL: f64 = 2.0;
-/// In nanoseconds: a tick that is older than the newest one by more than this, and by more than the
-/// usual time between two, is late.
-const LATE: i64 = MINUTE;
-/// The weight, of 1, of a new step between prices in the usual step.
-const NEW: f64 = 1.0 / 64.0;
-/// A step counts as this many usual steps at most.
-const CLIPPED: f64 = 4.0;
+/// Number of accepted prices that form the level. This and the next five were chosen on generated
+/// markets ([`crate::evaluation::market`]).
+const LEVEL_PRICES: usize = 8;
+/// Maximum number of waiting ticks.
+const MAX_WAITING: usize = 4;
+/// The same for ticks with an excluded condition, which are no level however many they are.
+const MAX_WAITING_EXCLUDED: usize = 16;
+/// Distance from the median, in margins, within which waiting ticks form a new level.
+const LEVEL_MARGINS: f64 = 2.0;
+/// Age in nanoseconds, compared with the newest tick, from which a tick is late, if it is more than
+/// the usual time between two as well.
+const LATE_AFTER_NANOS: i64 = MINUTE;
+/// Weight of a new step between prices in the mean step, an exponential moving average; of 1.
+const SMOOTHING_WEIGHT: f64 = 1.0 / 64.0;
+/// Maximum of a step in that mean, in usual steps, so that a bad print hardly moves it.
+const MAX_STEP_RATIO: f64 = 4.0;
 
 /// How far off is too far. Shares are of the price.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
     /// Usual steps between two prices that one may lie outside the last ones.
     pub steps: f64,
-    /// It may always lie this share outside.
+    /// The least distance outside, as a share.
     pub least: f64,
-    /// The same for a tick with an excluded condition.
+    /// The value of `steps` for a tick with an excluded condition.
     pub steps_excluded: f64,
     pub least_excluded: f64,
     /// Minimum distance from the last prices, as a share, for a price outside its quotes: a quote
@@ -64,7 +65,7 @@ impl Default for Parameters {
 /// A tick that waits for the next ones.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Waiting {
-    place: Place,
+    place: TickId,
     at: i64,
     price: i64,
     is_excluded: bool,
@@ -76,11 +77,11 @@ pack!(Waiting { place, at, price, is_excluded, score });
 /// The last accepted prices, the usual step between them, and who waits.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
-    level: [i64; LEVEL],
+    level: [i64; LEVEL_PRICES],
     known: u8,
     next: u8,
     step: f64,
-    /// When the last of them came, and the usual time between two.
+    /// When the last waiting tick came, and the usual time between two.
     last: i64,
     pause: f64,
     low: i64,
@@ -93,17 +94,17 @@ pack!(State { level, known, next, step, last, pause, low, high, waiting });
 impl State {
     /// Looks at the price of `tick`, and judges those that waited for it.
     #[inline]
-    pub fn observe(&mut self, tick: &Tick, to: &Parameters, found: &mut Vec<Finding>) {
+    pub fn observe(&mut self, tick: &Tick, parameters: &Parameters, found: &mut Vec<Finding>) {
         let off = self.distance(tick.price);
-        if let Some(finding) = outside_quotes(tick, to)
-            && (self.known < 2 || off as f64 > to.least_quoted * tick.price as f64)
+        if let Some(finding) = outside_quotes(tick, parameters)
+            && (self.known < 2 || off as f64 > parameters.least_quoted * tick.price as f64)
         {
             found.push(finding);
             return;
         }
-        let mut margin = self.margin(tick, to);
+        let mut margin = self.margin(tick, parameters);
         if off as f64 > margin {
-            margin = self.margin_apart(tick, to).max(margin);
+            margin = self.margin_apart(tick, parameters).max(margin);
         }
         if off as f64 <= margin {
             if tick.at < self.last && tick.at < self.on_time() {
@@ -121,14 +122,14 @@ impl State {
         }
     }
 
-    /// What came last was ahead of the time, which is `now`.
+    /// Moves the last tick's time back to `now`, because it was ahead.
     pub(super) fn go_back(&mut self, now: Option<i64>) {
         self.last = self.last.min(now.unwrap_or(0));
     }
 
     /// Whether its places are places of the level.
     pub(super) fn is_sound(&self) -> bool {
-        usize::from(self.known) <= LEVEL && usize::from(self.next) < LEVEL
+        usize::from(self.known) <= LEVEL_PRICES && usize::from(self.next) < LEVEL_PRICES
     }
 
     /// How far outside the last accepted prices; 0 while there are too few.
@@ -138,31 +139,31 @@ impl State {
     }
 
     #[inline]
-    fn margin(&self, tick: &Tick, to: &Parameters) -> f64 {
+    fn margin(&self, tick: &Tick, parameters: &Parameters) -> f64 {
         let price = self.high as f64;
         let (least, steps) = if tick.is_excluded {
-            (to.least_excluded, to.steps_excluded)
+            (parameters.least_excluded, parameters.steps_excluded)
         } else {
-            (to.least, to.steps)
+            (parameters.least, parameters.steps)
         };
-        (least * price).max(steps * self.step).max(to.price_step as f64)
+        (least * price).max(steps * self.step).max(parameters.price_step as f64)
     }
 
     /// A price moves as the root of the time (Bachelier 1900): after a pause, or some time before
     /// the newest, it may be further off than a usual step.
     #[cold]
-    fn margin_apart(&self, tick: &Tick, to: &Parameters) -> f64 {
+    fn margin_apart(&self, tick: &Tick, parameters: &Parameters) -> f64 {
         if tick.at < self.on_time() {
             return 0.0;
         }
-        let steps = if tick.is_excluded { to.steps_excluded } else { to.steps };
+        let steps = if tick.is_excluded { parameters.steps_excluded } else { parameters.steps };
         let pauses = tick.at.abs_diff(self.last) as f64 / self.pause.max(1.0);
         if self.pause > 0.0 { steps * self.step * pauses.max(1.0).sqrt() } else { 0.0 }
     }
 
     /// A tick that is older is late: the level is of another time.
     fn on_time(&self) -> i64 {
-        self.last.saturating_sub(LATE.max(self.pause as i64))
+        self.last.saturating_sub(LATE_AFTER_NANOS.max(self.pause as i64))
     }
 
     #[inline]
@@ -186,26 +187,26 @@ impl State {
         let of_its_kind =
             || self.waiting.iter().filter(|waiting| waiting.is_excluded == is_excluded);
         let (count, most) =
-            (of_its_kind().count(), if is_excluded { WAITING_EXCLUDED } else { WAITING });
+            (of_its_kind().count(), if is_excluded { MAX_WAITING_EXCLUDED } else { MAX_WAITING });
         if count < most {
             self.waiting.push(Waiting { place, at, price, is_excluded, score: off / margin });
         } else if !is_excluded {
-            // Of late ones alone the level is of their time.
+            // If all are late the level is of their time.
             let newest = of_its_kind().map(|waiting| waiting.at).fold(at, i64::max);
             let mut prices: Vec<i64> =
                 of_its_kind().map(|waiting| waiting.price).chain([price]).collect();
-            let level = *prices.select_nth_unstable(WAITING / 2).1;
-            let near = OF_LEVEL * margin * self.times(level);
+            let level = *prices.select_nth_unstable(MAX_WAITING / 2).1;
+            let near = LEVEL_MARGINS * margin * self.times(level);
             prices.retain(|price| price.abs_diff(level) as f64 <= near);
             self.move_level(level, &prices);
             self.last = self.last.min(newest);
         }
     }
 
-    /// What waited was the beginning of a new level, of which these are `prices`.
+    /// The waiting ticks were the beginning of a new level, with these `prices`.
     fn move_level(&mut self, level: i64, prices: &[i64]) {
         self.waiting.clear();
-        // What is usual is a share of the price.
+        // The usual step is a share of the price.
         self.step *= self.times(level);
         (self.known, self.next) = (0, 0);
         let twice = [level, level];
@@ -223,15 +224,16 @@ impl State {
         let price = tick.price;
         if self.last != 0 {
             let pause = (tick.at - self.last).max(0) as f64;
-            let clipped = if self.pause > 0.0 { pause.min(CLIPPED * self.pause) } else { pause };
-            self.pause += (clipped - self.pause) * NEW;
+            let clipped =
+                if self.pause > 0.0 { pause.min(MAX_STEP_RATIO * self.pause) } else { pause };
+            self.pause += (clipped - self.pause) * SMOOTHING_WEIGHT;
         }
         self.last = self.last.max(tick.at);
         if self.known > 0 {
-            let last = self.level[(usize::from(self.next) + LEVEL - 1) % LEVEL];
+            let last = self.level[(usize::from(self.next) + LEVEL_PRICES - 1) % LEVEL_PRICES];
             let step = price.abs_diff(last) as f64;
-            let clipped = if self.step > 0.0 { step.min(CLIPPED * self.step) } else { step };
-            self.step += (clipped - self.step) * NEW;
+            let clipped = if self.step > 0.0 { step.min(MAX_STEP_RATIO * self.step) } else { step };
+            self.step += (clipped - self.step) * SMOOTHING_WEIGHT;
         }
         self.put(price);
     }
@@ -239,8 +241,8 @@ impl State {
     #[inline]
     fn put(&mut self, price: i64) {
         let old = std::mem::replace(&mut self.level[usize::from(self.next)], price);
-        self.next = (self.next + 1) % LEVEL as u8;
-        if usize::from(self.known) < LEVEL {
+        self.next = (self.next + 1) % LEVEL_PRICES as u8;
+        if usize::from(self.known) < LEVEL_PRICES {
             (self.low, self.high) = if self.known == 0 {
                 (price, price)
             } else {
@@ -258,10 +260,10 @@ impl State {
 
 /// As Barndorff-Nielsen et al. (2009) clean trades by quotes (rule T4).
 #[inline]
-fn outside_quotes(tick: &Tick, to: &Parameters) -> Option<Finding> {
+fn outside_quotes(tick: &Tick, parameters: &Parameters) -> Option<Finding> {
     let quote = tick.quote.filter(|quote| quote.is_usable())?;
     let beyond = outside(tick.price, quote.bid, quote.ask);
-    let spread = (quote.ask - quote.bid).max(to.price_step);
+    let spread = (quote.ask - quote.bid).max(parameters.price_step);
     (beyond > spread).then(|| Finding {
         detector: DETECTOR,
         kind: Kind::OutsideQuotes,
@@ -282,7 +284,7 @@ mod tests {
     const CENT: i64 = 10_000_000;
 
     fn tick(offset: usize, cents: i64) -> Tick {
-        Tick::of(Place { offset: offset as i64, index: 0 }, 0, cents * CENT)
+        Tick::of(TickId { offset: offset as i64, index: 0 }, 0, cents * CENT)
     }
 
     fn found(ticks: impl IntoIterator<Item = Tick>) -> Vec<(i64, Kind)> {
@@ -306,7 +308,7 @@ mod tests {
             std::iter::once(level).chain(odd).map(move |price| (round, price))
         }) {
             state.observe(
-                &Tick::of(Place { offset, index: 0 }, offset, price),
+                &Tick::of(TickId { offset, index: 0 }, offset, price),
                 &Parameters::default(),
                 &mut found,
             );
@@ -322,7 +324,7 @@ mod tests {
             |offset| if offset < 500 { from } else { to } * (1.0 + 0.0005 * random.normal());
         (0..1000)
             .map(|offset| {
-                Tick::of(Place { offset, index: 0 }, offset * SECOND, (price(offset) * 1e9) as i64)
+                Tick::of(TickId { offset, index: 0 }, offset * SECOND, (price(offset) * 1e9) as i64)
             })
             .collect()
     }
@@ -342,7 +344,7 @@ mod tests {
         let odd = (0..30).map(|number| Tick { is_excluded: true, ..tick(10 + number, 15_000) });
         let then = (0..10).map(|number| tick(40 + number, 10_000));
         let found = found(prices(&[]).into_iter().chain(odd).chain(then));
-        assert_eq!(found.len(), WAITING_EXCLUDED);
+        assert_eq!(found.len(), MAX_WAITING_EXCLUDED);
         assert!(found.iter().all(|(_, kind)| *kind == Kind::ExcludedCondition), "{found:?}");
     }
 
@@ -426,7 +428,7 @@ mod tests {
             let cents = if offset % 100 == 99 { 10_200 } else { 10_000 + random.below(5) as i64 };
             Tick { at, ..tick(offset, cents) }
         });
-        // Of the last one nobody knows yet.
+        // Nothing is known of the last one yet.
         assert_eq!(found(ticks).len(), 99);
     }
 

@@ -7,9 +7,10 @@ use crate::calendar::Session;
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "band", version: 4 };
 
+/// Minutes that the reference price is a mean of, as in the plan of the limits (LULD, 2012).
 const MINUTES: usize = 5;
 /// This many trades in a row outside are the new price.
 const ACCEPTED_AFTER: u8 = 5;
@@ -17,17 +18,17 @@ const ACCEPTED_AFTER: u8 = 5;
 /// How wide the bands are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
-    /// As a share of the mean.
+    /// Half the width, as a share of the mean.
     pub width: f64,
-    /// For a mean below three.
+    /// The same for a mean below [`CHEAP`].
     pub width_of_cheap: f64,
-    /// Nanoseconds behind the opening in which the bands are doubled.
+    /// Nanoseconds after the opening in which the bands are doubled.
     pub at_opening: i64,
-    /// And before the close.
+    /// Nanoseconds before the close in which they are doubled.
     pub at_close: i64,
     /// Trades that the mean needs.
     pub trades: u32,
-    /// No price is outside by less than that.
+    /// No price is outside by less than this, in units of 10^-9.
     pub price_step: i64,
 }
 
@@ -44,6 +45,7 @@ impl Default for Parameters {
     }
 }
 
+/// A mean below this is cheap, as in the same plan: three, in units of 10^-9.
 const CHEAP: f64 = 3e9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,7 +59,7 @@ pack!(Sum { prices, trades });
 impl Sum {
     #[inline]
     fn mean(&self) -> f64 {
-        // The same float by fewer steps where it fits.
+        // Fewer steps give the same float where it fits.
         let prices =
             i64::try_from(self.prices).map_or_else(|_| self.prices as f64, |prices| prices as f64);
         prices / f64::from(self.trades)
@@ -82,7 +84,7 @@ impl State {
     pub fn observe(
         &mut self,
         tick: &Tick,
-        to: &Parameters,
+        parameters: &Parameters,
         session: Session,
         found: &mut Vec<Finding>,
     ) {
@@ -92,9 +94,10 @@ impl State {
             *self = Self { newest: self.newest, ..Self::default() };
             return;
         }
-        if self.total.trades >= to.trades {
+        if self.total.trades >= parameters.trades {
             let mean = self.total.mean();
-            let limit = (width(mean, tick.at, to, session) * mean).max(to.price_step as f64);
+            let limit = (width(mean, tick.at, parameters, session) * mean)
+                .max(parameters.price_step as f64);
             let off = (tick.price as f64 - mean).abs();
             if off > limit {
                 self.outside += 1;
@@ -148,23 +151,24 @@ impl State {
 }
 
 #[inline]
-fn width(mean: f64, at: i64, to: &Parameters, session: Session) -> f64 {
-    let width = if mean < CHEAP { to.width_of_cheap } else { to.width };
-    let is_wide = at < session.opens + to.at_opening || at >= session.closes - to.at_close;
+fn width(mean: f64, at: i64, parameters: &Parameters, session: Session) -> f64 {
+    let width = if mean < CHEAP { parameters.width_of_cheap } else { parameters.width };
+    let is_wide =
+        at < session.opens + parameters.at_opening || at >= session.closes - parameters.at_close;
     if is_wide { 2.0 * width } else { width }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::{Place, SECOND};
+    use crate::tick::{SECOND, TickId};
 
     const SESSION: Session = Session { opens: 0, closes: 390 * MINUTE };
 
     fn found(start: i64, prices: &[i64]) -> Vec<usize> {
         let (mut state, mut found) = (State::default(), Vec::new());
         for (number, price) in prices.iter().enumerate() {
-            let place = Place { offset: number as i64, index: 0 };
+            let place = TickId { offset: number as i64, index: 0 };
             let tick = Tick::of(place, start + number as i64 * SECOND, price * 1_000_000_000);
             state.observe(&tick, &Parameters::default(), SESSION, &mut found);
         }
@@ -188,7 +192,7 @@ mod tests {
         let (mut state, mut found) = (State::default(), Vec::new());
         for number in 0..200 {
             let tick = Tick::of(
-                Place { offset: number, index: 0 },
+                TickId { offset: number, index: 0 },
                 60 * MINUTE + number * SECOND,
                 3 + number % 3,
             );
@@ -225,7 +229,7 @@ mod tests {
             for second in 0..30 {
                 let at = i64::from(minute) * MINUTE + second * SECOND;
                 state.observe(
-                    &Tick::of(Place::default(), at, price),
+                    &Tick::of(TickId::default(), at, price),
                     &Parameters::default(),
                     SESSION,
                     &mut found,

@@ -6,16 +6,16 @@ use crate::calendar::Session;
 use crate::pack::Pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "burst", version: 4 };
 
 /// Parts of a session that are learnt apart: twelve minutes each of a day of 390. A half day has
 /// parts half as long.
 const PARTS: usize = 32;
-/// What a new minute counts in the mean of its part, and in the deviation of all.
-const NEW: f32 = 1.0 / 32.0;
+/// The weight of a new minute in the mean of its part, and in the deviation of all; of 1.
+const SMOOTHING_WEIGHT: f32 = 1.0 / 32.0;
 
-/// What is a burst.
+/// The limits of a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
     /// Deviations of the logarithm above the part's mean.
@@ -36,13 +36,13 @@ struct Profile {
     means: [f32; PARTS],
     /// The mean absolute deviation from them.
     deviation: f32,
-    /// What the current minute has, and may have.
+    /// The current minute's value, and its limit.
     now: f64,
     limit: f64,
     is_said: bool,
 }
 
-/// Both quantities, and the minute that is under way.
+/// The profiles of both quantities, and the current minute.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct State {
     volume: Profile,
@@ -63,13 +63,13 @@ impl State {
     pub fn observe(
         &mut self,
         tick: &Tick,
-        to: &Parameters,
+        parameters: &Parameters,
         session: Session,
         found: &mut Vec<Finding>,
     ) {
         let minute = tick.at.div_euclid(MINUTE);
         if minute > self.minute {
-            self.begin(minute, tick, to, session);
+            self.begin(minute, tick, parameters, session);
         }
         self.volume.now += tick.volume;
         if tick.price < self.low || tick.price > self.high {
@@ -87,8 +87,8 @@ impl State {
         self.minute = 0;
     }
 
-    /// Appends the current minute, and behind it what was learnt: where `is_snapshot` all of it,
-    /// else only if there is news, which a symbol has once a minute.
+    /// Appends the current minute, and after it the learnt profile: all of it if `is_snapshot`,
+    /// else only if it has changed, which it does once a minute.
     pub(super) fn write(&mut self, is_snapshot: bool, to: &mut Vec<u8>) {
         let Self { volume, range, minutes, minute, part, low, high, has_learnt } = self;
         (*minute, *low, *high).put(to);
@@ -123,7 +123,7 @@ impl State {
         (usize::from(self.part) < PARTS).then_some(())
     }
 
-    fn begin(&mut self, minute: i64, tick: &Tick, to: &Parameters, session: Session) {
+    fn begin(&mut self, minute: i64, tick: &Tick, parameters: &Parameters, session: Session) {
         if self.minute != 0 {
             let part = usize::from(self.part);
             let seen = &mut self.minutes[part];
@@ -138,25 +138,25 @@ impl State {
         self.part = part.min(PARTS - 1) as u8;
         self.minute = minute;
         (self.low, self.high) = (tick.price, tick.price);
-        let is_known = self.minutes[usize::from(self.part)] >= to.minutes;
+        let is_known = self.minutes[usize::from(self.part)] >= parameters.minutes;
         for profile in [&mut self.volume, &mut self.range] {
-            profile.begin(usize::from(self.part), is_known, to);
+            profile.begin(usize::from(self.part), is_known, parameters);
         }
     }
 }
 
-/// Ranges below a basis point are alike.
+/// The smallest range that counts, as a share of the price: one basis point.
 const SMALLEST_RANGE: f64 = 1e-4;
-/// The deviation of the logarithm is this at least: nothing is so regular that a twofold minute
-/// would be a burst.
+/// Minimum deviation of the natural logarithm: nothing is so regular that a twofold minute would be
+/// a burst.
 const LEAST_DEVIATION: f32 = 0.25;
-/// A normal distribution's deviation is this many mean absolute ones.
-const OF_MEAN: f32 = 1.25;
+/// Standard deviation of a normal distribution by its mean absolute deviation: the root of pi/2.
+const NORMAL_DEVIATION_RATIO: f32 = 1.25;
 
 impl Profile {
-    fn begin(&mut self, part: usize, is_known: bool, to: &Parameters) {
-        let deviation = (OF_MEAN * self.deviation).max(LEAST_DEVIATION);
-        let limit = f64::from(self.means[part] + to.deviations * deviation).exp();
+    fn begin(&mut self, part: usize, is_known: bool, parameters: &Parameters) {
+        let deviation = (NORMAL_DEVIATION_RATIO * self.deviation).max(LEAST_DEVIATION);
+        let limit = f64::from(self.means[part] + parameters.deviations * deviation).exp();
         (self.now, self.is_said) = (0.0, false);
         self.limit = if is_known { limit } else { f64::MAX };
     }
@@ -176,10 +176,10 @@ impl Profile {
     fn learn(&mut self, part: usize, seen: u8, least: f64) {
         let logarithm = self.now.max(least).ln() as f32;
         let off = logarithm - self.means[part];
-        self.means[part] += off * (1.0 / (f32::from(seen) + 1.0)).max(NEW);
+        self.means[part] += off * (1.0 / (f32::from(seen) + 1.0)).max(SMOOTHING_WEIGHT);
         if seen > 0 {
             let cap = if self.deviation > 0.0 { 4.0 * self.deviation } else { f32::MAX };
-            self.deviation += (off.abs().min(cap) - self.deviation) * NEW;
+            self.deviation += (off.abs().min(cap) - self.deviation) * SMOOTHING_WEIGHT;
         }
     }
 }
@@ -188,7 +188,7 @@ impl Profile {
 mod tests {
     use super::*;
     use crate::random::Random;
-    use crate::tick::{Place, SECOND};
+    use crate::tick::{SECOND, TickId};
 
     #[test]
     fn a_range_with_prices_of_zero_and_below_is_none() {
@@ -196,7 +196,7 @@ mod tests {
         let session = Session { opens: 0, closes: 10_000 * MINUTE };
         for second in 0..60_000 {
             let price = if second > 59_000 { second % 7 - 7 } else { 100 + second % 3 };
-            let tick = Tick::of(Place::default(), second * SECOND, price * 1_000_000_000);
+            let tick = Tick::of(TickId::default(), second * SECOND, price * 1_000_000_000);
             state.observe(&tick, &Parameters::default(), session, &mut found);
         }
         assert!(found.iter().all(|finding| finding.kind != Kind::RangeBurst), "{found:?}");
@@ -216,7 +216,7 @@ mod tests {
                     let at = session.opens + minute * MINUTE + part * 6 * SECOND;
                     let price = 100_000_000_000 + random.below(40_000_000) as i64;
                     let volume = usual * factor * random.unit();
-                    let tick = Tick { volume, ..Tick::of(Place::default(), at, price) };
+                    let tick = Tick { volume, ..Tick::of(TickId::default(), at, price) };
                     state.observe(&tick, &Parameters::default(), session, &mut found);
                 }
             }

@@ -1,27 +1,27 @@
 //! The time of a symbol, or of a whole market: that of its newest tick, where a second one agrees.
 //!
 //! A tick whose producer's clock is wrong may tell a time of hours ahead. Were it believed, all
-//! that comes behind it would be late. So a tick that leaps ahead waits for the next ones: one of
-//! another record that has come as far says that it was right, and one that goes on from the time
-//! before that it was not. Where several of them agree and are wrong all the same, time goes back
-//! once enough others in a row go on from where it leapt.
+//! later ticks would be late. So a tick that leaps ahead waits for the next ones: one of another
+//! record that has come as far confirms it, and one that goes on from the time before refutes it.
+//! If several of them agree and are wrong all the same, time goes back once enough others in a row
+//! go on from where it leapt.
 
 use crate::pack::pack;
-use crate::tick::{MINUTE, Place, Revision, Tick};
+use crate::tick::{MINUTE, Revision, Tick, TickId};
 
-/// More than this ahead of the newest tick is a leap.
+/// Nanoseconds ahead of the newest tick from which on a tick is a leap.
 const LEAP: i64 = MINUTE;
 /// Ticks of one record that wait together, at most; of more the first ones do.
 const MOST_WAITING: usize = 64;
 /// This many ticks in a row that go on from the time before a leap take it back.
 const BACK_AFTER: u8 = 5;
-/// This many ticks behind a leap say that it was one.
+/// Number of ticks after a leap that confirm it.
 const SETTLED_AFTER: u8 = 32;
 
-/// What detectors that go by time see in a tick.
+/// The time of a tick for detectors that go by time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Waiting {
-    place: Place,
+    place: TickId,
     at: i64,
     price: i64,
     volume: f64,
@@ -46,12 +46,12 @@ impl Waiting {
     }
 }
 
-/// What is to be done with a tick.
+/// The treatment of a tick.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Turn {
-    /// It has its time, or is late.
+    /// The tick has its time, or is late.
     Usual,
-    /// It waits for the next ones, in place of those that waited where it is the first.
+    /// The tick waits for the next ones, replacing those that waited if it is the first.
     Waits { is_first: bool },
     /// These had their time, and come first; the first one of them without being asked again.
     Agreed(Vec<Tick>),
@@ -59,7 +59,7 @@ pub enum Turn {
     Back,
 }
 
-/// What is not sure about the time.
+/// The part of the time that is not sure.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Clock {
     doubt: Option<Box<Doubt>>,
@@ -82,7 +82,7 @@ struct Leap {
     /// The newest time before it, or of those that went on from there; `None`: it was the
     /// beginning.
     from: Option<i64>,
-    /// How many have come behind it, and how many in a row have gone on from before it.
+    /// How many have come after it, and how many in a row have gone on from before it.
     behind: u8,
     back: u8,
 }
@@ -90,8 +90,8 @@ struct Leap {
 pack!(Leap { from, behind, back });
 
 impl Clock {
-    /// What is to be done with `tick`. `last`: the newest time so far; `market`: that of the
-    /// market, which a symbol's tick is believed by.
+    /// Decides how `tick` is treated. `last`: the newest time so far; `market`: that of the market,
+    /// which a symbol's tick is believed by.
     #[inline]
     pub fn turn(&mut self, tick: &Tick, last: Option<i64>, market: Option<i64>) -> Turn {
         if self.doubt.is_none() && last.is_some_and(|last| is_near(tick.at, last)) {
@@ -155,7 +155,7 @@ impl Doubt {
         Turn::Waits { is_first }
     }
 
-    /// Counts who comes behind a leap, and who goes on from before it.
+    /// Counts ticks after a leap, and ticks that go on from before it.
     fn follow(&mut self, at: i64, last: Option<i64>) -> Turn {
         let Some(leap) = &mut self.leap else { return Turn::Usual };
         if last.is_none_or(|last| at >= last.saturating_sub(LEAP)) {
@@ -196,9 +196,9 @@ mod tests {
             self.see_with(at, None)
         }
 
-        /// Of the same record as the one before.
+        /// A tick of the same record as the one before.
         fn see_with(&mut self, at: i64, market: Option<i64>) -> Turn {
-            let tick = Tick::of(Place { offset: self.offset, index: 0 }, at, 1);
+            let tick = Tick::of(TickId { offset: self.offset, index: 0 }, at, 1);
             let turn = self.clock.turn(&tick, self.last, market);
             match &turn {
                 Turn::Usual => self.look_at(at),

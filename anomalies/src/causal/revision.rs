@@ -2,7 +2,7 @@
 
 use crate::tick::{Detector, Finding, Kind, Revision, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "revision", version: 1 };
 
 /// Says what `tick` says of itself; there is nothing to be known of those before it.
@@ -11,7 +11,7 @@ pub fn observe(tick: &Tick, found: &mut Vec<Finding>) {
     found.extend(tick.revision.map(|revision| finding(DETECTOR, tick, revision)));
 }
 
-/// That `tick` is a cancel or a correction.
+/// Reports that `tick` is a cancel or a correction.
 #[must_use]
 pub fn finding(detector: Detector, tick: &Tick, revision: Revision) -> Finding {
     let kind = match revision {

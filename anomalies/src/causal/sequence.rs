@@ -3,11 +3,11 @@
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "sequence", version: 1 };
 
 /// How far a number may lie back and be late; farther back the feed counts again.
-const LATE: u64 = 1000;
+const LATE_AFTER_NUMBERS: u64 = 1000;
 
 /// How odd numbers may become before they are taken for a count of other things than this symbol's
 /// ticks: an odd number adds two, one in order takes one off.
@@ -30,7 +30,7 @@ impl State {
     pub fn observe(&mut self, tick: &Tick, found: &mut Vec<Finding>) {
         let Some(number) = tick.sequence else { return };
         let Some(last) = self.last.replace(number) else { return };
-        if number <= last && last - number <= LATE {
+        if number <= last && last - number <= LATE_AFTER_NUMBERS {
             self.last = Some(last);
         }
         if number == last.wrapping_add(1) {
@@ -63,12 +63,12 @@ fn finding(tick: &Tick, kind: Kind, score: f64, expected: u64) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::Place;
+    use crate::tick::TickId;
 
     fn found(numbers: &[u64]) -> Vec<(i64, Kind, f64)> {
         let (mut state, mut found) = (State::default(), Vec::new());
         for (offset, &number) in numbers.iter().enumerate() {
-            let place = Place { offset: offset as i64, index: 0 };
+            let place = TickId { offset: offset as i64, index: 0 };
             state.observe(&Tick { sequence: Some(number), ..Tick::of(place, 0, 1) }, &mut found);
         }
         found

@@ -6,10 +6,10 @@ use crate::calendar::{Calendar, Session};
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, SECOND, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "silence", version: 3 };
 
-/// What is too long.
+/// The limits of a silence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
     /// No silence is shorter, in nanoseconds.
@@ -33,10 +33,10 @@ impl Parameters {
     }
 }
 
-/// What a new time between ticks counts in their mean.
-const NEW: f64 = 1.0 / 64.0;
-/// Times between ticks before the mean is believed.
-const FIRST: u32 = 32;
+/// The weight of a new time between ticks in their mean, of 1.
+const SMOOTHING_WEIGHT: f64 = 1.0 / 64.0;
+/// Number of times between ticks before their mean is believed.
+const MIN_GAPS: u32 = 32;
 
 /// The last tick, and the usual time between two. Take one for each symbol, and one more for all
 /// ticks of a partition: that one sees a market's silence.
@@ -58,7 +58,7 @@ impl State {
     pub fn observe(
         &mut self,
         tick: &Tick,
-        to: &Parameters,
+        parameters: &Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) {
@@ -73,7 +73,7 @@ impl State {
         if gap < 0 {
             return;
         }
-        let (limit, usual) = (self.limit(to), self.usual);
+        let (limit, usual) = (self.limit(parameters), self.usual);
         if gap > limit {
             let score = gap as f64 / limit as f64;
             let (place, at) = (tick.place, tick.at);
@@ -88,14 +88,14 @@ impl State {
                 expected,
             });
         }
-        // What lies outside of sessions says nothing of how a symbol trades within.
+        // Times outside of sessions say nothing of how a symbol trades within.
         if gap >= SECOND || self.session().is_some() {
             self.learn((gap as f64).min(limit as f64));
         }
     }
 
-    /// As [`Calendar::trading_between`] from the tick before to the present one, whose session or
-    /// break is known: mostly that of both.
+    /// Like [`Calendar::trading_between`], from the tick before to the present one, whose session
+    /// or break is known: mostly that of both.
     #[inline]
     fn trading_since(&self, last: i64, at: i64, calendar: &Calendar) -> i64 {
         match self.session_or_break {
@@ -111,7 +111,7 @@ impl State {
         self.last
     }
 
-    /// What came last was ahead of the time, which the next tick tells.
+    /// The last tick was ahead of the time, which the next tick tells.
     pub(super) fn go_back(&mut self) {
         self.last = None;
     }
@@ -129,23 +129,23 @@ impl State {
     /// `now` is the newest time of any tick, not that of a clock, so that the answer is the same
     /// after a replay.
     #[must_use]
-    pub fn is_silent(&self, now: i64, to: &Parameters, calendar: &Calendar) -> Option<i64> {
+    pub fn is_silent(&self, now: i64, parameters: &Parameters, calendar: &Calendar) -> Option<i64> {
         let gap = calendar.trading_between(self.last?, now);
-        (gap > self.limit(to)).then_some(gap)
+        (gap > self.limit(parameters)).then_some(gap)
     }
 
-    fn limit(&self, to: &Parameters) -> i64 {
-        if self.gaps < FIRST {
+    fn limit(&self, parameters: &Parameters) -> i64 {
+        if self.gaps < MIN_GAPS {
             return i64::MAX;
         }
-        to.longest(self.usual)
+        parameters.longest(self.usual)
     }
 
     #[inline]
     fn learn(&mut self, gap: f64) {
         self.gaps = self.gaps.saturating_add(1);
         // A plain mean at first.
-        let weight = if self.gaps < 64 { 1.0 / f64::from(self.gaps) } else { NEW };
+        let weight = if self.gaps < 64 { 1.0 / f64::from(self.gaps) } else { SMOOTHING_WEIGHT };
         self.usual += (gap - self.usual) * weight;
     }
 }
@@ -154,7 +154,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::calendar::Session;
-    use crate::tick::{MINUTE, Place};
+    use crate::tick::{MINUTE, TickId};
 
     fn days() -> Calendar {
         let day = |number: i64| Session {
@@ -168,7 +168,7 @@ mod tests {
         let (mut state, mut found) = (State::default(), Vec::new());
         for at in times {
             state.observe(
-                &Tick::of(Place::default(), at, 1),
+                &Tick::of(TickId::default(), at, 1),
                 &Parameters::default(),
                 &days(),
                 &mut found,

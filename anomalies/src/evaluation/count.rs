@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::tick::Place;
+use crate::tick::TickId;
 
 /// Counts over any number of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,7 +17,7 @@ pub struct Counts {
 
 impl Counts {
     /// Adds one symbol; a place counts once.
-    pub fn add(&mut self, wrong: &HashSet<Place>, found: &HashSet<Place>) {
+    pub fn add(&mut self, wrong: &HashSet<TickId>, found: &HashSet<TickId>) {
         let hits = wrong.intersection(found).count();
         self.hits += hits;
         self.false_alarms += found.len() - hits;
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn precision_recall_and_their_mean_are_counted() {
         let places =
-            |offsets: &[i64]| offsets.iter().map(|&offset| Place { offset, index: 0 }).collect();
+            |offsets: &[i64]| offsets.iter().map(|&offset| TickId { offset, index: 0 }).collect();
         let mut counts = Counts::default();
         counts.add(&places(&[1, 2, 3]), &places(&[2, 3, 4, 5]));
         assert_eq!(counts, Counts { hits: 2, false_alarms: 2, missed: 1 });

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use crate::bars::hours::Hour;
 use crate::random::Random;
 
-/// What the hours are made of.
+/// The properties of the generated hours.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub weeks: i64,
@@ -23,7 +23,7 @@ pub struct Shape {
 /// A regular market.
 pub const PLAIN: Shape = Shape { weeks: 26, has_heavy_tails: false, wandering: 0.0, odd: 0.0 };
 
-/// One with what is difficult.
+/// A market with difficulties.
 pub const HARD: Shape = Shape { weeks: 26, has_heavy_tails: true, wandering: 0.15, odd: 0.0 };
 
 /// The hours of one symbol.

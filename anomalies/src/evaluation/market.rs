@@ -10,14 +10,14 @@ use std::collections::HashSet;
 
 use crate::calendar::{Calendar, Session};
 use crate::random::Random;
-use crate::tick::{MINUTE, Place, Quote, Tick};
+use crate::tick::{MINUTE, Quote, Tick, TickId};
 
 const CENT: i64 = 10_000_000;
 const OPENS: i64 = 570 * MINUTE;
 const DAY: i64 = 1440 * MINUTE;
 const LENGTH: i64 = 390 * MINUTE;
 
-/// What a symbol's days are made of. Shares are of ticks, sizes of the price.
+/// The properties of a symbol's generated days. Shares are of ticks, sizes of the price.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub days: i64,
@@ -43,7 +43,7 @@ pub struct Shape {
     /// Share of right prints with an excluded condition, and of wrong ones.
     pub excluded: f64,
     pub wrong_excluded: f64,
-    /// Share of quotes that lag behind by some ticks.
+    /// Share of quotes that lag by some ticks.
     pub lagging: f64,
 }
 
@@ -67,7 +67,7 @@ pub const PLAIN: Shape = Shape {
     lagging: 0.0,
 };
 
-/// What makes real trades difficult.
+/// Properties that make real trades difficult.
 pub const HARD: Shape = Shape {
     days: 2,
     ticks_a_day: 20_000,
@@ -92,7 +92,7 @@ pub const HARD: Shape = Shape {
 pub struct Market {
     pub ticks: Vec<Tick>,
     /// Ticks whose price is wrong.
-    pub wrong: HashSet<Place>,
+    pub wrong: HashSet<TickId>,
     /// First ticks of a new level.
     pub shifts: Vec<usize>,
     pub calendar: Calendar,
@@ -186,7 +186,7 @@ impl Painter<'_> {
         let right = if self.random.chance(0.5) { quote.bid } else { quote.ask };
         let price = if is_wrong { self.wrong(right) } else { right };
         let excluded = if is_wrong { self.shape.wrong_excluded } else { self.shape.excluded };
-        let place = Place { offset: self.market.ticks.len() as i64, index: 0 };
+        let place = TickId { offset: self.market.ticks.len() as i64, index: 0 };
         let volume = if is_auction { 50_000.0 } else { self.random.exponential(100.0).ceil() };
         if is_wrong {
             self.market.wrong.insert(place);
@@ -221,7 +221,7 @@ impl Painter<'_> {
 }
 
 impl Market {
-    /// The same without quotes.
+    /// The market without quotes.
     #[must_use]
     pub fn without_quotes(&self) -> Self {
         let mut market = self.clone();
@@ -229,7 +229,7 @@ impl Market {
         market
     }
 
-    /// The same with prices alone.
+    /// The market with prices alone.
     #[must_use]
     pub fn without_conditions(&self) -> Self {
         let mut market = self.without_quotes();

@@ -6,10 +6,10 @@
 //! The first 15 % of a series (of 5,000 rows at most) are probation: nothing there counts. One
 //! threshold serves all series: the one that scores best.
 
-/// What detections are worth.
+/// The worth of detections.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
-    /// For a window that is detected at its beginning.
+    /// The worth of a window that is detected at its beginning.
     pub true_positive: f64,
     /// Against each detection outside windows.
     pub false_positive: f64,
@@ -57,7 +57,7 @@ pub struct Outcome {
 
 /// Judges `scores`, which has one number in [0, 1] for each row of each series.
 #[must_use]
-pub fn judge(series: &[Series], scores: &[Vec<f64>], profile: Profile) -> Outcome {
+pub fn score(series: &[Series], scores: &[Vec<f64>], profile: Profile) -> Outcome {
     let mut rows = Vec::new();
     let mut windows = 0;
     for (one, scores) in series.iter().zip(scores) {
@@ -68,7 +68,7 @@ pub fn judge(series: &[Series], scores: &[Vec<f64>], profile: Profile) -> Outcom
     sweep(&rows, windows, profile)
 }
 
-/// What one row adds where it is a detection.
+/// The worth of one row as a detection.
 struct Row {
     score: f64,
     worth: f64,
@@ -106,14 +106,15 @@ fn rows_of(
     }
 }
 
-/// What a false alarm costs: nothing directly behind a window, and 1 far from any.
+/// The cost of a false alarm: nothing directly after a window, and 1 far from any.
 fn after(window: Option<(usize, usize)>, index: usize) -> f64 {
     window.map_or(-1.0, |(first, last)| {
         falling((index - last) as f64 / ((last - first).max(1)) as f64)
     })
 }
 
-/// From almost 1 at the beginning of a window (-1) by 0 at its end (0) to -1.
+/// The worth of a detection: from almost 1 at the beginning of a window (-1) by 0 at its end (0) to
+/// -1.
 fn falling(place: f64) -> f64 {
     if place > 3.0 { -1.0 } else { 2.0 / (1.0 + (5.0 * place).exp()) - 1.0 }
 }
@@ -169,8 +170,7 @@ pub fn read(name: &str, csv: &str, windows: &[(String, String)]) -> Option<Serie
 fn seconds(text: &str) -> Option<i64> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    // Days of the civil calendar, counted from March so that a leap day stands at the end of its
-    // year.
+    // Days of the civil calendar, counted from March so that a leap day is the last of its year.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days =
         365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
@@ -194,7 +194,7 @@ mod tests {
     fn outcome(detections: &[usize]) -> Outcome {
         let mut scores = vec![0.0; 100];
         detections.iter().for_each(|&row| scores[row] = 1.0);
-        judge(&series(), &[scores], STANDARD)
+        score(&series(), &[scores], STANDARD)
     }
 
     #[test]
@@ -236,18 +236,19 @@ mod tests {
     fn the_threshold_is_the_one_that_scores_best_over_all_series() {
         let mut scores = vec![0.0; 100];
         (scores[20], scores[52], scores[30]) = (0.4, 0.7, 0.9);
-        let outcome = judge(&series(), &[scores], STANDARD);
+        let outcome = score(&series(), &[scores], STANDARD);
         assert_eq!((outcome.threshold, outcome.detected, outcome.false_alarms), (0.7, 1, 1));
     }
 
     #[test]
     fn no_detection_is_worth_nothing() {
-        assert_eq!(judge(&series(), &[vec![0.0; 100]], STANDARD).score, 0.0);
+        assert_eq!(score(&series(), &[vec![0.0; 100]], STANDARD).score, 0.0);
     }
 
     #[test]
     fn a_file_is_read_with_its_windows() {
-        let csv = "timestamp,value\n2014-02-28 23:55:00,1.5\n2014-03-01 00:00:00,2\n2014-03-01 00:05:00,3\n";
+        let csv = "timestamp,value\n2014-02-28 23:55:00,1.5\n2014-03-01 00:00:00,2\n2014-03-01 \
+            00:05:00,3\n";
         let window =
             ("2014-03-01 00:00:00.000000".to_owned(), "2014-03-01 00:05:00.000000".to_owned());
         let series = read("x.csv", csv, &[window]).unwrap();

@@ -6,14 +6,15 @@ use std::collections::HashSet;
 use super::market::Market;
 use crate::hindsight::{self, Parameters};
 use crate::random::Random;
-use crate::tick::{MINUTE, Place, Tick};
+use crate::tick::{MINUTE, Tick, TickId};
 
 const CENT: i64 = 10_000_000;
 const HOUR: i64 = 60 * MINUTE;
 /// How far from its hour a neighbour may lie.
 const MARGIN: i64 = 10 * MINUTE;
 
-/// What a symbol's ticks are made of. Shares are of ticks, sizes of the price, times in minutes.
+/// The properties of a symbol's generated ticks. Shares are of ticks, sizes of the price, times in
+/// minutes.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub ticks: usize,
@@ -63,11 +64,11 @@ pub fn draw(shape: &Shape, seed: u64) -> Market {
         let time = (at * MINUTE as f64) as i64;
         let price = ((price * 100.0).round() as i64 + bounce) * CENT;
         coming.push((time + (late * MINUTE as f64) as i64, number, is_wrong));
-        market.ticks.push(Tick::of(Place::default(), time, price));
+        market.ticks.push(Tick::of(TickId::default(), time, price));
     }
     coming.sort_unstable();
     for (offset, (_, number, is_wrong)) in (0..).zip(coming) {
-        let place = Place { offset, index: 0 };
+        let place = TickId { offset, index: 0 };
         market.ticks[number].place = place;
         if is_wrong {
             market.wrong.insert(place);
@@ -76,19 +77,19 @@ pub fn draw(shape: &Shape, seed: u64) -> Market {
     market
 }
 
-/// What hindsight finds in `ticks`, each hour with its margin.
+/// The findings of hindsight in `ticks`, each hour with its margin.
 #[must_use]
-pub fn judge_hours(ticks: &[Tick], to: &Parameters) -> HashSet<Place> {
+pub fn judge_hours(ticks: &[Tick], parameters: &Parameters) -> HashSet<TickId> {
     let mut found = HashSet::new();
     let mut first = 0;
     while let Some(tick) = ticks.get(first) {
         let begins = tick.at.div_euclid(HOUR) * HOUR;
         let place = |at| ticks.partition_point(|tick| tick.at < at);
         let end = place(begins + HOUR);
-        let half = to.neighbours / 2;
+        let half = parameters.neighbours / 2;
         let from = place(begins - MARGIN).max(first.saturating_sub(half));
         let until = place(begins + HOUR + MARGIN).min(end + half);
-        let judged = hindsight::judge(&ticks[from..until], first - from..end - from, to);
+        let judged = hindsight::judge(&ticks[from..until], first - from..end - from, parameters);
         found.extend(judged.iter().map(|finding| finding.place));
         first = end;
     }

@@ -62,7 +62,7 @@ async fn a_backfill_says_how_far_it_is_and_goes_on_where_it_was_killed() {
 async fn more_bars_than_memory_may_hold_are_read_again_when_their_turn_comes() {
     let world = World::create().await;
     let (hours, symbols) = (72, 2200);
-    assert!(hours * symbols > hourly::totals::MAX_BARS as i64);
+    assert!(hours * symbols > hourly::pending_hours::MAX_BARS as i64);
     let ticks = archive(&world, hours, symbols).await;
     world.run_ok(&["--from", "2025-06-02T00", "--to", "2025-06-05T00"]).await;
     let reads = world.number("select objects_read from batch_runs").await;

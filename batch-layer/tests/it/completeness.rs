@@ -222,10 +222,10 @@ async fn an_archive_that_stands_is_said_by_the_run_and_by_the_view() {
     insert_speed(&world, &[old, new].concat()).await;
     world.set_next_offset("stock_prices", 0, 100).await;
     let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
-    assert!(outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the archive lags"), "{}", outcome.stderr);
     assert_eq!(world.number(STANDS).await, 1);
     let outcome = world.run_ok(&["--archive-delay", "5h"]).await;
-    assert!(!outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("the archive lags"), "{}", outcome.stderr);
     assert_eq!(world.number(STANDS).await, 0);
 }
 
@@ -249,7 +249,7 @@ async fn a_partition_that_goes_on_does_not_hide_one_that_stands() {
     let world = with_standing_partition(&others, &others).await;
     let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
     let word =
-        "the archive stands: the speed layer has had newer ticks of partition 0 of stock_prices";
+        "the archive lags: the speed layer has had newer ticks of partition 0 of stock_prices";
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
     assert_eq!(world.number(STANDS).await, 1);
 }
@@ -264,7 +264,7 @@ async fn a_tick_ahead_of_its_time_does_not_hide_that_the_archive_stands() {
     insert_speed(&world, &[old, new].concat()).await;
     world.set_next_offset("stock_prices", 0, 100).await;
     let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
-    assert!(outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the archive lags"), "{}", outcome.stderr);
     assert_eq!(world.number(STANDS).await, 1);
 }
 
@@ -277,7 +277,7 @@ async fn a_partition_without_news_does_not_stand_however_long_ago_its_last_tick_
     // Its last message was no tick, and is in no object.
     world.set_next_offset("stock_prices", 1, 51).await;
     let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
-    assert!(!outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("the archive lags"), "{}", outcome.stderr);
     assert_eq!(world.number(STANDS).await, 0);
     assert_eq!(world.number("select count(*) from archive_lag").await, 2);
 }
@@ -290,7 +290,7 @@ async fn a_late_tick_does_not_make_the_archive_stand() {
     let (now, new) = ticks_at(2, 0, 50, 50);
     world.put(&key_of(now, 0, 50), &new).await;
     let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
-    assert!(!outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("the archive lags"), "{}", outcome.stderr);
     assert_eq!(world.number(STANDS).await, 0);
 }
 

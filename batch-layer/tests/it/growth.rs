@@ -226,7 +226,7 @@ async fn an_object_without_offsets_that_was_replaced_beside_expired_ones_is_refu
     assert_refused(
         &world,
         &[],
-        "its lines tell no offsets, so nobody can tell which of them are new",
+        "its lines have no offsets, so nobody can tell which of them are new",
     )
     .await;
 }

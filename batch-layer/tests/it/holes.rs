@@ -113,7 +113,8 @@ async fn an_offset_that_no_broker_gives_is_no_hole_and_a_run_names_one_object_wi
         world.put(&key, &ticks).await;
     }
     let outcome = world.run_ok(&["--lookback", "10h"]).await;
-    let said = ".json: 1 tick tells an offset that no broker gives (below zero, or of 2^48 and more), which counts as none";
+    let said = ".json: 1 tick has an offset that no broker can assign (below zero, or of 2^48 and \
+                more), which counts as none";
     assert_eq!(outcome.stderr.matches(said).count(), 1, "{}", outcome.stderr);
     assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 40);
     assert_eq!(world.number("select count(*) from missing_offsets").await, 0);

@@ -413,7 +413,7 @@ async fn an_object_that_is_back_without_offsets_is_not_added_to_its_own_ticks() 
             let code = if is_expired { 4 } else { 0 };
             assert_eq!(outcome.code, code, "{end} {is_expired} {count}: {}", outcome.stderr);
             assert_eq!(world.summary().await, before, "{end} {is_expired} {count}");
-            let word = "tell no offsets, and by its name it holds records that the hour has";
+            let word = "have no offsets, and by its name it holds records that the hour has";
             assert_eq!(outcome.stderr.contains(word), is_expired, "{}", outcome.stderr);
         }
         world.bucket.put(&back, placed(0)).await.unwrap();
@@ -704,7 +704,7 @@ async fn an_object_is_no_copy_of_what_another_one_of_its_name_held_before_it_was
     }
 }
 
-const BY_NAME: &str = "tell no offsets, and by its name it holds records that the hour has";
+const BY_NAME: &str = "have no offsets, and by its name it holds records that the hour has";
 
 /// Beside the offsets 0 to 9: by its name it holds 4 to 6.
 fn inside() -> (String, String) {
@@ -748,7 +748,7 @@ async fn an_object_without_offsets_whose_name_lies_among_others_records_is_count
         if is_inside_known {
             // Its ticks are in the sums, and nobody can tell them from those of the other one.
             assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-            let word = "told no offsets before it was gone, and by its name it held records";
+            let word = "had no offsets before it was gone, and by its name it held records";
             assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
             world.run_ok(&allowed).await;
         }

@@ -333,7 +333,7 @@ async fn an_object_that_was_deleted_or_overwritten_is_found_by_verify_and_writte
             outcome.stdout
         );
         let outcome = world.run_ok(&compact).await;
-        assert!(outcome.stderr.contains("the hour is written anew"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("the hour is written again"), "{}", outcome.stderr);
         assert_eq!(lake(&world).await, before);
         let outcome = verify(&world, &HOURS).await;
         assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
@@ -373,7 +373,7 @@ async fn what_nothing_can_bring_back_is_said_in_each_run_and_by_verify() {
         let outcome = world.run(&compact).await;
         assert_eq!(outcome.code, 4, "{}", outcome.stderr);
         assert!(
-            outcome.stderr.contains("is gone; the hour cannot be written anew"),
+            outcome.stderr.contains("is gone; the hour cannot be written again"),
             "{}",
             outcome.stderr
         );

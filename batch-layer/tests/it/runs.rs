@@ -3,8 +3,8 @@
 use crate::support::{DAY, LONG, World, finish, key, lines, some_summary, some_ticks};
 use hourly::archive::Object;
 use hourly::completeness::Lacks;
-use hourly::index::{BatchDb, Entry, Fingerprints, Holding, NewestPlaces};
-use hourly::ledger::{self, Begun, Counts};
+use hourly::index::{BatchDb, Fingerprints, IndexedHour, IndexedObject, NewestPlaces};
+use hourly::ledger::{self, Begun, RunCounts};
 use hourly::lock::{self, Acquired};
 use hourly::reader::{Breakage, BrokenKind};
 use hourly::summary::{self, Summary};
@@ -302,14 +302,14 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         last_modified: Some(hour.start()),
     };
     let broken = Breakage { kind: BrokenKind::Damaged, why: "a test".into(), hours: Vec::new() };
-    let entry = Entry {
+    let entry = IndexedObject {
         object: object.clone(),
         folder: "raw/".into(),
         wanted: true,
         lines: 1,
         rejected: 0,
         rejects: Vec::new(),
-        hours: vec![Holding {
+        hours: vec![IndexedHour {
             hour,
             ticks: 1,
             without_offsets: 0,
@@ -356,7 +356,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     assert_eq!(world.number("select count(*) from stale_indicators").await, 1);
     // What the new run says of the old one stays said.
     ledger::begin(&mut new, begun("the new run")).await.unwrap();
-    ledger::finish(&mut old, old_run, &Counts::default(), &Ok(())).await;
+    ledger::finish(&mut old, old_run, &RunCounts::default(), &Ok(())).await;
     let runs = world
         .rows("select concat_ws(': ', arguments, status) from batch_runs order by run_id")
         .await;
@@ -385,7 +385,7 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
         command.env("DATABASE_URL", &pooled).env("TAKEOVER_AFTER", "1s");
         let outcome = finish(command).await;
         assert_eq!(outcome.code, code, "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("a pooler stands before PostgreSQL"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("a pooler is before PostgreSQL"), "{}", outcome.stderr);
     }
     assert_eq!(world.summary().await, world.expected().await);
     assert_eq!(pooler.outliving(), Vec::<String>::new());

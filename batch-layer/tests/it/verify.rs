@@ -1092,7 +1092,7 @@ const WIDE: i64 = 6300;
 /// An object in each hour of 2025-06-02, which hold more together than there is memory for: keys
 /// and content.
 fn wide_day() -> Vec<(String, String)> {
-    assert!(24 * WIDE as usize > hourly::totals::MAX_BARS);
+    assert!(24 * WIDE as usize > hourly::pending_hours::MAX_BARS);
     let object = |hour| {
         let mut ticks = some_ticks(hour, 7, hour * WIDE, WIDE);
         ticks.iter_mut().zip(0..).for_each(|(tick, number)| tick.symbol = format!("S{number}"));
@@ -1172,7 +1172,7 @@ async fn expired_objects_whose_lines_told_no_offsets_are_compared_by_number() {
         world.run_ok(&HOURS).await;
         let outcome = verify(&world, &HOURS).await;
         assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-        let word = "20 ticks of realtime_stock were in objects that have expired, whose lines told no offsets";
+        let word = "20 ticks of realtime_stock were in objects that have expired, whose lines had no offsets";
         assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
     }
     world

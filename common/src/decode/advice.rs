@@ -1,5 +1,5 @@
-//! What to do about a value that is no JSON object: most are what one program or another writes in
-//! place of one.
+//! Advice about a value that is no JSON object: most are text that one program or another writes
+//! instead of one.
 
 use crate::reject::{Reason, Reject};
 
@@ -58,7 +58,7 @@ fn first_stranger(text: &str) -> Option<&str> {
         }
         let end = rest.find(|next: char| !next.is_ascii_alphabetic()).unwrap_or(rest.len());
         let word = &rest[..end];
-        // Of a number the exponent is one, too.
+        // An exponent is part of a number, too.
         if !matches!(word, "true" | "false" | "null" | "e" | "E") {
             return Some(word);
         }
@@ -66,7 +66,7 @@ fn first_stranger(text: &str) -> Option<&str> {
     }
 }
 
-/// Where behind a text's closing quote it goes on.
+/// Where the text goes on after its closing quote.
 fn end_of_text(inner: &str) -> Option<usize> {
     let mut escaped = false;
     let closes = |byte: &u8| {

@@ -1,25 +1,25 @@
-//! [`Around`]: what stands around an element, said of its kind.
+//! [`Around`]: the kind that is given around an element.
 
 use super::elements::Outside;
 use super::mapping::Condition;
 
-/// What stands around an element, said of its kind.
+/// The kind that is given around an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Around {
-    /// Nothing: the element says it itself.
+    /// Nothing is around it: the element says it itself.
     Nothing = 0,
-    /// That every condition holds.
+    /// Every condition holds.
     Fits = 1,
 }
 
-/// What is said around an element of the kinds that are asked for; `None` where the strict path has
-/// to weigh it.
+/// The kinds that are asked for and given around an element; `None` where the strict path has to
+/// weigh it.
 pub(super) fn around(outside: Outside<'_, '_>, conditions: &[Condition]) -> Option<Around> {
     let (mut unsaid, mut holding) = (0, 0);
     for (at, condition) in conditions.iter().enumerate() {
-        match outside.said(at) {
+        match outside.condition_value(at) {
             None => unsaid += 1,
-            Some(said) if condition.holds(said) => holding += 1,
+            Some(value) if condition.holds(value) => holding += 1,
             Some(_) => return None,
         }
     }

@@ -24,19 +24,19 @@ pub const MAX_DAYS: usize = 256;
 /// A message taken apart.
 #[derive(Debug, Default)]
 pub(super) struct Elements<'a> {
-    /// In the message's order.
+    /// The elements, in the message's order.
     pub all: Vec<Element<'a>>,
     around: Vec<Around<'a>>,
     pub provenance: Option<Provenance>,
-    /// The record's own time, as the archive has it beside them.
+    /// The record's own time, as the archive has it next to them.
     pub time: Option<Timestamp>,
 }
 
-/// What may be a tick.
+/// An element that may be a tick.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Element<'a> {
     pub raw: &'a RawValue,
-    /// The object that it stands in.
+    /// The object that contains it.
     around: Option<usize>,
 }
 
@@ -44,9 +44,9 @@ pub(super) struct Element<'a> {
 #[derive(Debug)]
 struct Around<'a> {
     fields: Fields<'a>,
-    /// What each condition asks of it.
-    said: Vec<Option<&'a RawValue>>,
-    /// The one that it stands in itself.
+    /// The value of the object at each condition's path.
+    condition_values: Vec<Option<&'a RawValue>>,
+    /// The object that directly contains it.
     around: Option<usize>,
 }
 
@@ -64,8 +64,8 @@ impl<'a> Around<'a> {
         rules: &Rules,
     ) -> Result<Self, Reject> {
         let find = |condition: &Condition| condition.find(object);
-        let said = rules.conditions.iter().map(find).collect::<Result<_, _>>()?;
-        Ok(Self { fields, said, around })
+        let condition_values = rules.conditions.iter().map(find).collect::<Result<_, _>>()?;
+        Ok(Self { fields, condition_values, around })
     }
 }
 
@@ -74,7 +74,7 @@ struct Way<'a, 'n> {
     /// The object that it is a member of.
     object: &'a str,
     inner: &'a RawValue,
-    /// The names behind the first.
+    /// The names after the first.
     rest: &'n [Box<str>],
 }
 
@@ -103,6 +103,9 @@ impl<'a, 'n> Way<'a, 'n> {
 
 impl<'a> Elements<'a> {
     /// The elements of a message; `None` where the message is itself what may be a tick.
+    ///
+    /// # Errors
+    /// If the message is no array of elements where the rules say so.
     pub fn of(text: &'a str, rules: &Rules) -> Result<Option<Self>, Reject> {
         let names = rules.each.as_ref().map(Path::names).unwrap_or_default();
         let mut elements = Self::default();
@@ -110,7 +113,7 @@ impl<'a> Elements<'a> {
             let raw: &RawValue = serde_json::from_str(text).map_err(not_json)?;
             elements.add_value(raw, names, None, rules)?;
         } else {
-            // It may be an array all the same, behind a byte order mark, that is no JSON as it is.
+            // It may be an array all the same, after a byte order mark, that is no JSON as it is.
             let found = ValueFields::of(text, rules)?;
             let Some(way) = Way::of(text, &found, names)? else {
                 return Ok(None);
@@ -172,15 +175,18 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// What stands around an element.
+/// The surroundings of an element.
 #[derive(Clone, Copy)]
 pub(super) struct Outside<'e, 'a>(pub Option<(&'e Elements<'a>, Element<'a>)>);
 
 impl<'a> Outside<'_, 'a> {
-    /// For a message that is a tick itself.
+    /// The outside of a message that is a tick itself.
     pub const NOTHING: Self = Self(None);
 
     /// A field that is not in the element, out of the nearest object around it.
+    ///
+    /// # Errors
+    /// If two members may be the field.
     pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
         self.nearest_first()
             .map(|around| around.fields.get(field))
@@ -188,9 +194,9 @@ impl<'a> Outside<'_, 'a> {
             .transpose()
     }
 
-    /// What the nearest object that says it says of the condition at this place.
-    pub fn said(&self, condition: usize) -> Option<&'a RawValue> {
-        self.nearest_first().find_map(|around| *around.said.get(condition)?)
+    /// The value for the condition at this index, from the nearest object that has one.
+    pub fn condition_value(&self, condition: usize) -> Option<&'a RawValue> {
+        self.nearest_first().find_map(|around| *around.condition_values.get(condition)?)
     }
 
     fn nearest_first(&self) -> impl Iterator<Item = &Around<'a>> {
@@ -214,6 +220,9 @@ pub(super) struct Days {
 
 impl Days {
     /// Whether a tick's day is one of them, or may become one.
+    ///
+    /// # Errors
+    /// If the message has ticks of more days than a message may have.
     pub fn admit(&mut self, timestamp: Timestamp) -> Result<(), Reject> {
         let day = timestamp.floor(Timestamp::DAY).micros();
         if self.last != Some(day) && !self.known.contains(&day) {

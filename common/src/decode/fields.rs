@@ -1,4 +1,4 @@
-//! One pass over a JSON object that notes where the fields of a tick stand, without judging their
+//! One pass over a JSON object that notes the positions of a tick's fields, without judging their
 //! values.
 
 use super::json::not_json;
@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What was found in an object.
+/// Candidates for a tick's fields in an object.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
-    /// What stands where the mapping says: of each of its paths the last.
+    /// Candidates found at mapped paths; the last one of each path wins.
     mapped: Vec<Candidate<'a>>,
-    /// What stands under a usual name: of each name the last, once the object is read.
+    /// Candidates found under usual names; the last one of each name wins, once the object is read.
     usual: Vec<Candidate<'a>>,
     pub partition: Option<&'a RawValue>,
     pub offset: Option<&'a RawValue>,
@@ -51,19 +51,23 @@ impl RawPrices<'_> {
 }
 
 impl<'a> Fields<'a> {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// If `text` is not valid JSON, or no object.
     pub fn parse(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(no_object(text));
         }
         let mut fields = Self { usual: Vec::with_capacity(Field::ALL.len()), ..Self::default() };
         fields
-            .read(text, &Place { rules, node: rules.mapping.root(), is_outer: true })
+            .read(text, &ObjectPath { rules, node: rules.mapping.root(), is_outer: true })
             .map_err(not_json)?;
         fields.keep_last();
         Ok(fields)
     }
 
-    fn read(&mut self, text: &'a str, place: &Place<'_>) -> Result<(), serde_json::Error> {
+    fn read(&mut self, text: &'a str, place: &ObjectPath<'_>) -> Result<(), serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(text);
         json.deserialize_map(Object { fields: self, place })?;
         json.end()
@@ -74,9 +78,10 @@ impl<'a> Fields<'a> {
         self.mapped.is_empty() && self.usual.is_empty()
     }
 
-    /// Of two members with the same name the last counts. All are sorted at once: a message may
-    /// have one field in tens of thousands of spellings. Of each field the first two stay that are
-    /// not null: they say which it is, or that it may be two, and are asked for once an element.
+    /// Sorts the candidates, all at once: a message may have one field in tens of thousands of
+    /// spellings. The last of two members with the same name counts. The first two of each field
+    /// that are not null stay: they say which it is, or that it may be two, and are asked for once
+    /// an element.
     fn keep_last(&mut self) {
         fn key<'c>(one: &'c Candidate<'_>) -> (Field, u8, &'c str) {
             (one.field, one.rank, &one.name)
@@ -102,6 +107,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The field's value, if there is one that is not null.
+    ///
+    /// # Errors
+    /// If two members may be the field.
     pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
         let all = || self.mapped.iter().chain(&self.usual);
         let found = || all().filter(|found| found.field == field && found.raw.get() != "null");
@@ -115,8 +123,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// As [`Fields::get`], for what a tick says beside its prices: a member that is one of those is
-    /// nothing else. Alpaca has a bar's close where a trade has its conditions.
+    /// Like [`Fields::get`], but never returns a member that already is one of the prices: Alpaca
+    /// has a bar's close where a trade has its conditions.
+    ///
+    /// # Errors
+    /// If two members may be the field.
     pub fn extra(
         &self,
         field: Field,
@@ -125,12 +136,19 @@ impl<'a> Fields<'a> {
         Ok(self.get(field)?.filter(|raw| !prices.have(raw)))
     }
 
+    /// The field's value, which must be there.
+    ///
+    /// # Errors
+    /// If the field is absent, or two members may be it.
     pub fn require(&self, field: Field, mapping: &Mapping) -> Result<&'a RawValue, Reject> {
         self.get(field)?.ok_or_else(|| missing(field, mapping))
     }
 
-    /// Those of a bar where open and close are there, and otherwise the one of a trade. The open,
-    /// high and low beside the price of a trade are those of its day, unless they were mapped.
+    /// The prices of a bar where open and close are there, and otherwise the price of a trade. The
+    /// open, high and low beside a trade's price are those of its day, unless they were mapped.
+    ///
+    /// # Errors
+    /// If a price is absent, or two members may be it.
     pub fn prices(&self, mapping: &Mapping) -> Result<RawPrices<'a>, Reject> {
         if let (Some(open), Some(close)) = (self.get(Field::Open)?, self.get(Field::Close)?) {
             return Ok(RawPrices {
@@ -169,7 +187,7 @@ fn ambiguous(field: Field, one: &Candidate<'_>, other: &Candidate<'_>) -> Reject
             Some(Candidate { name: date, .. }),
             Some(Candidate { name: time, .. }),
         ) => format!(
-            "timestamp stands in two members, {date:?} and {time:?}: say so with \
+            "timestamp may be two members, {date:?} and {time:?}: say so with \
              --map timestamp={date:?},time_of_day={time:?}"
         ),
         _ => format!("{field} may be {one:?} or {other:?}: say which, as --map {field}={one:?}"),
@@ -180,20 +198,27 @@ fn ambiguous(field: Field, one: &Candidate<'_>, other: &Candidate<'_>) -> Reject
 fn missing(field: Field, mapping: &Mapping) -> Reject {
     let paths: Vec<String> = mapping.paths(field).iter().map(ToString::to_string).collect();
     let detail = match (field, paths.is_empty()) {
-        (_, false) => format!("{field} is missing: there is no {} (--map, --preset)", paths.join(" and no ")),
+        (_, false) => format!(
+            "{field} is missing: there is no {} (--map, --preset)",
+            paths.join(
+                " \
+            and no "
+            )
+        ),
         (Field::Price, true) => {
-            "open and close are missing, and there is no price: name them with --map price=NAME, or \
-                                 open=NAME,close=NAME"
+            "open and close are missing, and there is no price: name them with --map price=NAME, \
+             or open=NAME,close=NAME"
                 .to_owned()
         }
         (Field::Symbol, true) => {
-            "symbol is missing: name its member with --map symbol=NAME, take it from elsewhere with --symbol-from, or \
-             name the array of ticks with --each"
+            "symbol is missing: name its member with --map symbol=NAME, take it from elsewhere \
+             with --symbol-from, or name the array of ticks with --each"
                 .to_owned()
         }
         (Field::Timestamp, true) => {
-            "timestamp is missing: name its member with --map timestamp=NAME, name the array of ticks with --each, or, \
-             where messages have no time at all, take the record's own with --timestamp-from record"
+            "timestamp is missing: name its member with --map timestamp=NAME, name the array of \
+             ticks with --each, or, where messages have no time at all, take the record's own with \
+             --timestamp-from record"
                 .to_owned()
         }
         (_, true) => format!("{field} is missing: name its member with --map {field}=NAME"),
@@ -224,7 +249,7 @@ fn holds_json(text: &str) -> bool {
 
 /// Where in a value an object is.
 #[derive(Clone, Copy)]
-struct Place<'r> {
+struct ObjectPath<'r> {
     rules: &'r Rules,
     /// The names that are looked for in it.
     node: &'r Node,
@@ -234,7 +259,7 @@ struct Place<'r> {
 
 struct Object<'f, 'a, 'r> {
     fields: &'f mut Fields<'a>,
-    place: &'r Place<'r>,
+    place: &'r ObjectPath<'r>,
 }
 
 impl<'de> Visitor<'de> for Object<'_, 'de, '_> {
@@ -261,9 +286,9 @@ impl<'de> Visitor<'de> for Object<'_, 'de, '_> {
 impl<'a> Fields<'a> {
     fn take(
         &mut self,
-        wanted: Wanted<'a, '_>,
+        wanted: WantedPath<'a, '_>,
         raw: &'a RawValue,
-        place: &Place<'_>,
+        place: &ObjectPath<'_>,
     ) -> Result<(), serde_json::Error> {
         if let Some((field, rank)) = wanted.default {
             self.usual.push(Candidate { field, rank, name: wanted.name, raw });
@@ -282,19 +307,19 @@ impl<'a> Fields<'a> {
         for (field, rank) in ends {
             self.note_mapped(*field, *rank, raw);
         }
-        // Of two members with the same name the last counts, with all that it holds.
+        // The last of two members with the same name counts, with all that it holds.
         below.each_end(&mut |end| {
             self.mapped.retain(|known| (known.field, known.rank) != end);
         });
         if raw.get().starts_with('{') && !below.is_empty() {
-            self.read(raw.get(), &Place { node: below, is_outer: false, ..*place })?;
+            self.read(raw.get(), &ObjectPath { node: below, is_outer: false, ..*place })?;
         }
         Ok(())
     }
 }
 
-/// What a member is looked at for.
-struct Wanted<'a, 'r> {
+/// The uses that a member may have.
+struct WantedPath<'a, 'r> {
     name: Cow<'a, str>,
     special: Option<Special>,
     default: Option<(Field, u8)>,
@@ -303,10 +328,10 @@ struct Wanted<'a, 'r> {
 
 /// Reads a member's name; `None` for one that is not ours.
 #[derive(Clone, Copy)]
-struct Name<'r>(&'r Place<'r>);
+struct Name<'r>(&'r ObjectPath<'r>);
 
 impl<'de, 'r> DeserializeSeed<'de> for Name<'r> {
-    type Value = Option<Wanted<'de, 'r>>;
+    type Value = Option<WantedPath<'de, 'r>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
@@ -314,7 +339,7 @@ impl<'de, 'r> DeserializeSeed<'de> for Name<'r> {
 }
 
 impl<'de, 'r> Visitor<'de> for Name<'r> {
-    type Value = Option<Wanted<'de, 'r>>;
+    type Value = Option<WantedPath<'de, 'r>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
@@ -330,14 +355,18 @@ impl<'de, 'r> Visitor<'de> for Name<'r> {
 }
 
 impl<'r> Name<'r> {
-    fn wanted<'de>(self, name: &str, own: impl Fn() -> Cow<'de, str>) -> Option<Wanted<'de, 'r>> {
-        let Place { rules, node, is_outer } = *self.0;
+    fn wanted<'de>(
+        self,
+        name: &str,
+        own: impl Fn() -> Cow<'de, str>,
+    ) -> Option<WantedPath<'de, 'r>> {
+        let ObjectPath { rules, node, is_outer } = *self.0;
         let default =
             default_field(name).filter(|(field, _)| is_outer && rules.mapping.has_defaults(*field));
         let special = if is_outer { rules.special(name) } else { None };
         let mapped = node.member(name);
         let is_wanted = default.is_some() || special.is_some() || mapped.is_some();
-        is_wanted.then(|| Wanted { name: own(), special, default, mapped })
+        is_wanted.then(|| WantedPath { name: own(), special, default, mapped })
     }
 }
 

@@ -37,9 +37,9 @@ pub(super) fn not_json(error: serde_json::Error) -> Reject {
     Reject::new(Reason::NotJson, error.to_string())
 }
 
-/// What Connect reads of `value`, where that is something else than the whole of it: without what
-/// stands in front of the first object or array and behind it, and without zeros in front of
-/// numbers. `None` where nothing would change; `refuses_rest`: or where anything stands behind it.
+/// The part of `value` that Connect reads, if that is not all of it: without anything before the
+/// first object or array or after it, and without zeros at the front of numbers. `None` where
+/// nothing would change; with `refuses_rest` also where anything follows it.
 pub(super) fn as_connect(value: &[u8], refuses_rest: bool) -> Option<Vec<u8>> {
     let start = if value.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let bytes = value[start..].trim_ascii_start();
@@ -64,7 +64,7 @@ pub(super) fn as_connect(value: &[u8], refuses_rest: bool) -> Option<Vec<u8>> {
     (walk.is_over && read != value.trim_ascii()).then_some(read)
 }
 
-/// Where in a value a byte stands.
+/// The position of a byte in a value.
 #[derive(Default)]
 struct Walk {
     depth: usize,
@@ -161,7 +161,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_is_left_as_it_is(pairs in proptest::collection::vec(("[a-z{}\\[\\]\"\\\\:0-9 ]{0,6}", any::<f64>()), 0..5)) {
+        fn json_is_left_as_it_is(pairs in proptest::collection::vec(("[a-z{}\\[\\]\"\\\\:0-9 \
+            ]{0,6}", any::<f64>()), 0..5)) {
             let members: serde_json::Map<_, _> = pairs.into_iter().map(|(name, value)| (name, value.into())).collect();
             let value = serde_json::to_string(&members).unwrap();
             prop_assert_eq!(read(&value), None);

@@ -23,10 +23,10 @@ impl Condition {
         Ok(found.filter(|raw| raw.get() != "null"))
     }
 
-    /// Whether a message of which `said` is known is meant.
-    pub(super) fn check(&self, said: Option<&RawValue>) -> Result<(), Reject> {
+    /// Checks the `value` at the path: whether the message is of a kind that is meant.
+    pub(super) fn check(&self, value: Option<&RawValue>) -> Result<(), Reject> {
         let reject = |detail| Err(Reject::new(Reason::OtherKind, detail));
-        match said {
+        match value {
             Some(raw) if self.holds(raw) => Ok(()),
             None if self.is_optional => Ok(()),
             None => reject(format!(
@@ -127,7 +127,7 @@ mod tests {
                     ["tick", "other_kind"]
                 );
             }
-            // What says nothing of its kind may be one: feeds are forwarded in many ways.
+            // A message that does not give its kind may be one: feeds are forwarded in many ways.
             assert_eq!(read(&mut decoder, &tick.replacen(member, "\"x\"", 1)), ["tick"]);
             assert_eq!(read(&mut decoder, &tick.replacen(kind, "null", 1)), ["tick"]);
         }
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(read(&mut decoder, &twice), ["other_kind"], "of two the last counts");
     }
 
-    /// It varies, and says the kind.
+    /// A member that varies, and tells the kind.
     #[test]
     fn a_symbol_may_be_the_kind() {
         let mut decoder = Decoder::new(rules(None, "symbol=A|B"), NOW);

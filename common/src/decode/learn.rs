@@ -28,7 +28,7 @@ pub(super) fn shape(value: &[u8], rules: &Rules) -> Option<Shape> {
         .iter()
         .filter(|step| !matches!(step.part, Part::OtherNumber | Part::OtherText))
         .count();
-    (found == chosen.0.len()).then(|| Shape::new(steps, tail))
+    (found == chosen.values.len()).then(|| Shape::new(steps, tail))
 }
 
 const EXTRAS: [(Field, Part); 4] = [
@@ -38,9 +38,13 @@ const EXTRAS: [(Field, Part); 4] = [
     (Field::Sequence, Part::Sequence),
 ];
 
-/// The values that the tick is made of, each with what it is; and those that say of which kind it
-/// is, which do not vary.
-struct Chosen<'a>(Vec<(Part, &'a RawValue)>, Vec<&'a RawValue>);
+/// The values of an object that a tick is read from.
+struct Chosen<'a> {
+    /// The values that vary, each with its part of the tick.
+    values: Vec<(Part, &'a RawValue)>,
+    /// The values that tell the kind, which do not vary.
+    kinds: Vec<&'a RawValue>,
+}
 
 impl<'a> Chosen<'a> {
     fn of(text: &'a str, rules: &Rules) -> Option<Self> {
@@ -95,10 +99,14 @@ impl<'a> Chosen<'a> {
         kinds.extend(correction);
         // A symbol that says the kind, say, is both: what varies cannot be fixed.
         let is_both = kinds.iter().any(|kind| chosen.iter().any(|(_, raw)| is_within(raw, kind)));
-        (!is_both).then_some(Self(chosen, kinds))
+        (!is_both).then_some(Self { values: chosen, kinds })
     }
 
-    /// Notes what varies in an object, in its order. `None` where it is unusual.
+    fn is_kind(&self, raw: &RawValue) -> bool {
+        self.kinds.iter().any(|kind| std::ptr::eq(*kind, raw))
+    }
+
+    /// Notes the varying values of an object, in their order. `None` where it is unusual.
     fn cut_object(
         &self,
         text: &'a str,
@@ -106,21 +114,22 @@ impl<'a> Chosen<'a> {
         parts: &mut Vec<(Part, &'a RawValue)>,
     ) -> Option<()> {
         for (name, raw) in read_members(text)? {
-            let own = self.0.iter().find(|(_, chosen)| std::ptr::eq(*chosen, raw));
+            let own = self.values.iter().find(|(_, chosen)| std::ptr::eq(*chosen, raw));
             if let Some((part, _)) = own {
                 is_readable(*part, raw).then(|| parts.push((*part, raw)))?;
-            } else if self.1.iter().any(|kind| std::ptr::eq(*kind, raw)) {
-                // It is compared as it is.
-            } else if self.0.iter().any(|(_, chosen)| is_within(chosen, raw)) {
+            } else if self.is_kind(raw) {
+                // Kinds do not vary: they are a part of the fixed text.
+                continue;
+            } else if self.values.iter().any(|(_, chosen)| is_within(chosen, raw)) {
                 self.cut_object(raw.get(), rules, parts)?;
             } else if name == rules.names.partition
                 || name == rules.names.offset
                 || name == rules.names.record_time
             {
-                // What the fast path does not read there must not be taken for nothing.
+                // Values that the fast path does not read there must not be taken for absent.
                 return None;
             } else {
-                // Anything else is compared as it is: a null may stand for an absent value.
+                // Anything else is compared as it is: a null may mean an absent value.
                 parts.extend(other(raw).map(|part| (part, raw)));
             }
         }
@@ -142,7 +151,7 @@ fn timestamp_part(raw: &RawValue, rules: &Rules) -> Part {
 }
 
 /// Whether the value is of the kind that the fast path reads for the part: text for a symbol, a
-/// number or its text for the others; of what stands in the archive beside the tick a number alone.
+/// number or its text for the others; a number alone for the archive's own members.
 fn is_readable(part: Part, raw: &RawValue) -> bool {
     match part {
         Part::Symbol | Part::TimestampText => is_text(raw),

@@ -1,4 +1,4 @@
-//! [`Mapping`]: under which names the fields of a tick stand in a message.
+//! [`Mapping`]: the names of a tick's fields in a message.
 
 mod condition;
 mod defaults;
@@ -14,11 +14,12 @@ pub use preset::Preset;
 
 pub(super) use defaults::default_field;
 
-/// Where each field stands. A field that was mapped stands there and nowhere else; any other under
-/// its own name or, where that is absent, under one of those that many producers use.
+/// The paths of each field. A field that was mapped is there and nowhere else; any other under its
+/// own name or, where that is absent, under one of those that many producers use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// In the order of [`Field::ALL`]; of several paths the first that leads somewhere counts.
+    /// The fields, in the order of [`Field::ALL`]; the first of several paths that leads somewhere
+    /// counts.
     paths: [Vec<Path>; Field::ALL.len()],
     root: Node,
 }
@@ -44,7 +45,7 @@ impl Default for Mapping {
 }
 
 impl Mapping {
-    /// A mapping of some fields, each to the paths that stand behind it in `entries`.
+    /// A mapping of some fields, each to the paths given for it in `entries`.
     #[must_use]
     pub fn new(entries: &[(Field, Path)]) -> Self {
         let paths = Field::ALL.map(|field| {
@@ -104,7 +105,7 @@ impl Node {
         }
     }
 
-    /// What is looked for in a member.
+    /// The mapped member of this name.
     pub(super) fn member(&self, name: &str) -> Option<&Member> {
         self.members.iter().find(|member| *member.name == *name)
     }

@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// A member of an object. Of several with the name the last counts.
+/// A member of an object. The last of several with the same name counts.
 pub(super) fn any_member<'a>(object: &'a str, name: &str) -> Result<Option<&'a RawValue>, Reject> {
     let mut json = serde_json::Deserializer::from_str(object);
     json.deserialize_map(Member(name)).map_err(not_json)

@@ -7,7 +7,7 @@ use crate::timestamp::TimeRules;
 
 /// The longest text that is tried.
 const MAX_TEXT: usize = 96;
-/// Of `2025-06-06T10:00:`.
+/// The length of `2025-06-06T10:00:`.
 const MINUTE_LEN: usize = 17;
 /// Digits of a fraction that count.
 const MICRO_DIGITS: usize = 6;
@@ -26,7 +26,7 @@ pub(super) struct MinuteCache {
 struct Minute {
     /// `2025-06-06T10:00:` of the last timestamp that was parsed whole.
     text: Literal,
-    /// What followed its fraction, such as `-04:00`; nothing where a zone was named.
+    /// The text after its fraction, such as `-04:00`; empty where a zone was named.
     offset: Literal,
     /// The minute's start, in microseconds of the epoch.
     start: i64,
@@ -37,8 +37,8 @@ impl MinuteCache {
         Self { times, last: None }
     }
 
-    /// The timestamp that stands at `at`, in microseconds of the epoch, and the place of the quote
-    /// that ends it. `None` for what is none.
+    /// The timestamp at `at`, in microseconds of the epoch, and the position of the quote that ends
+    /// it. `None` if it is none.
     #[inline(always)]
     pub fn parse(&mut self, text: Text<'_>, at: usize) -> Option<(i64, usize)> {
         self.last
@@ -136,7 +136,9 @@ mod tests {
         #[test]
         fn every_text_is_read_as_without_the_cache(
             texts in proptest::collection::vec(
-                "2025-06-06[Tt ]10:0[01](:[0-6][0-9]([.,][0-9]{0,9})?)?(Z|z|-04:00|-0400|[+]05:30|[+]05| UTC| -0400 EDT|\
+                "2025-06-06[Tt \
+                 ]10:0[01](:[0-6][0-9]([.,][0-9]{0,9})?)?(Z|z|-04:00|-0400|[+]05:30|[+]05| UTC| \
+                 -0400 EDT|\
                  -04:00\\[America/New_York\\]|)[ ]?|20250606-1[04]:00:0[0-9](\\.[0-9])?|\
                  6 Jun 2025 10:0[01]:0[0-9](\\.[0-9])? GMT|20250606T10000[0-9]Z", 1..20),
             zone: bool,

@@ -1,8 +1,8 @@
-//! What is known beside a value, and what is read of it.
+//! The context of a value, and the record that is read from it.
 
 use crate::{Reject, Symbol, Tick, TimeBounds, Timestamp};
 
-/// Where a line of the archive came from.
+/// The Kafka position that an archive line names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Provenance {
     /// The partition of Kafka's topic.
@@ -11,7 +11,7 @@ pub struct Provenance {
     pub offset: i64,
 }
 
-/// What Kafka keeps beside a value; nothing of it is known of most lines of an archive.
+/// The context that Kafka keeps of a value; most lines of an archive have none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RecordContext<'a> {
     /// The record's key.
@@ -23,37 +23,37 @@ pub struct RecordContext<'a> {
 }
 
 impl RecordContext<'_> {
-    /// Of a value of which nothing else is known.
+    /// No context: only the value is known.
     pub const NOTHING: Self = Self { key: None, topic: None, time: None };
 }
 
 /// A decoded value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct DecodedTick<'a> {
     /// The tick that it is.
     pub tick: Tick<'a>,
-    /// What the line says of its origin; `None` where it says nothing, as in Kafka itself.
+    /// The line's own Kafka position; `None` where it has none, as in Kafka itself.
     pub provenance: Option<Provenance>,
 }
 
-/// A message, or an element of one, read.
+/// A message, or an element of one, that was read.
 #[derive(Debug)]
 pub struct Element<'a> {
     /// Which of the message's elements it is; 0 where the message is the tick.
     pub index: u16,
-    /// What was read: an element's own text.
+    /// The text that was read: an element's own.
     pub value: &'a [u8],
     /// The tick that it is, or why it is none.
-    pub read: Result<Record<'a>, Reject>,
-    /// What the line says of its message's origin, of what is no tick as well.
+    pub read: Result<DecodedTick<'a>, Reject>,
+    /// The Kafka position that the line names, even where it is no tick.
     pub provenance: Option<Provenance>,
 }
 
-/// What is known of a tick before its value is read.
+/// The parts of a tick that are known before its value is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) symbol: Option<Symbol<'a>>,
-    /// What holds the symbol of a value that has none.
+    /// The key, which holds the symbol of a value that has none.
     pub(super) key: Option<&'a [u8]>,
     pub(super) timestamp: Option<Timestamp>,
     pub(super) bounds: TimeBounds,

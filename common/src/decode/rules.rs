@@ -5,7 +5,7 @@ use super::sources::{SymbolFrom, TimestampFrom};
 use crate::Named;
 use crate::timestamp::TimeRules;
 
-/// The names under which the archive's connector inserts what Kafka keeps beside a value.
+/// The names under which the archive's connector inserts a record's Kafka fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenanceNames {
     /// The member that has the partition.
@@ -29,7 +29,8 @@ impl Default for ProvenanceNames {
 /// The member of Connect's envelope that holds the message.
 pub(super) const PAYLOAD: &str = "payload";
 
-/// What a member is whose name means no field: of a message's place, or of an envelope.
+/// The meaning of a member whose name is no field's: part of a message's position, or of an
+/// envelope.
 #[derive(Clone, Copy)]
 pub(super) enum Special {
     Partition,
@@ -39,14 +40,14 @@ pub(super) enum Special {
     Payload,
 }
 
-/// What a message may look like.
+/// The rules for reading messages.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
-    /// What the archive calls a line's provenance.
+    /// The archive's names for a line's provenance.
     pub names: ProvenanceNames,
     /// Which members the fields are.
     pub mapping: Mapping,
-    /// Where a message holds several ticks. Those of an array at its top are found without being
+    /// The path to the array of ticks in a message. An array at its top is found without being
     /// told.
     pub each: Option<Path>,
     /// Which messages are meant; all where there is none.
@@ -64,7 +65,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// All of them in a line, by their flags: what is computed by others is to be computed again.
+    /// All rules in a line, by their flags: hours that were computed by others are to be computed
+    /// again.
     #[must_use]
     pub fn describe(&self) -> String {
         let fields = Field::ALL.into_iter().filter(|field| !self.mapping.paths(*field).is_empty());
@@ -90,15 +92,15 @@ impl Rules {
         };
         let kinds: String = self.conditions.iter().map(kinds).collect();
         format!(
-            "--partition-field {partition} --offset-field {offset} --record-time-field {record_time} --map {} \
-             --each {each} --timestamp-unit {unit} --timestamp-zone {zone} --oldest {oldest} --symbol-from {symbol} \
-             --timestamp-from {timestamp} --allow-nonpositive-prices {nonpositive} --uppercase-symbols {upper}{kinds}",
+            "--partition-field {partition} --offset-field {offset} --record-time-field \
+             {record_time} --map {} --each {each} --timestamp-unit {unit} --timestamp-zone {zone} \
+             --oldest {oldest} --symbol-from {symbol} --timestamp-from {timestamp} \
+             --allow-nonpositive-prices {nonpositive} --uppercase-symbols {upper}{kinds}",
             word(&map.join(","))
         )
     }
 
-    /// Whether something may be looked for in a member of this name, wherever it stands. `false`
-    /// where surely not.
+    /// Whether a member of this name may be used, wherever it is. `false`: surely not.
     pub(super) fn may_want(&self, name: &str) -> bool {
         let conditions = self.conditions.iter().map(|condition| &condition.path);
         let is_on_a_way =
@@ -109,7 +111,8 @@ impl Rules {
             || self.mapping.has_name(name)
     }
 
-    /// What a member of this name says of its message's place, or of its being an envelope.
+    /// The meaning of a member of this name for its message's position, or for its being an
+    /// envelope.
     pub(super) fn special(&self, name: &str) -> Option<Special> {
         match name {
             "schema" => Some(Special::Schema),
@@ -132,7 +135,7 @@ impl Rules {
     }
 }
 
-/// A flag's value as one word: what stands behind a blank in it is no other flag.
+/// A flag's value as one word: text after a blank in it is no other flag.
 fn word(value: &str) -> String {
     match value.contains(|letter: char| letter.is_whitespace() || letter == '"') {
         true => format!("{value:?}"),

@@ -1,10 +1,10 @@
 //! [`Schemas`]: values in the wire format of Confluent's schema registry, as the JSON that their
 //! schemas make of them.
 //!
-//! Such a value begins with a zero byte, which no JSON does, and the number of its schema. What
-//! Avro or Protobuf it holds is written as JSON text, and read as any other: so mappings, usual
-//! names and arrays mean the same, and there is one place for each decision. Who fetches schemas is
-//! no concern of this module.
+//! Such a value begins with a zero byte, which no JSON does, and the number of its schema. The Avro
+//! or Protobuf in it is written as JSON text, and read as any other: so mappings, usual names and
+//! arrays mean the same, and there is one place for each decision. Fetching schemas is no concern
+//! of this module.
 
 mod avro;
 mod header;
@@ -40,7 +40,7 @@ impl Schema {
     /// Without them everything is read.
     ///
     /// # Errors
-    /// Why values cannot be read by it.
+    /// If values cannot be read by it; with the reason.
     pub fn parse(text: &SchemaText, rules: Option<&Rules>) -> Result<Self, String> {
         let is_wanted = |name: &str| rules.is_none_or(|rules| rules.may_want(name));
         Ok(Self(match text.kind {
@@ -55,7 +55,7 @@ impl Schema {
 #[derive(Debug, Clone, Default)]
 pub struct Schemas(Arc<FxHashMap<u32, Arc<ParsedSchema>>>);
 
-/// What is known of a schema: how to read its values, or why they cannot be read.
+/// A known schema: how to read its values, or why they cannot be read.
 type ParsedSchema = Result<Schema, String>;
 
 impl Schemas {

@@ -7,19 +7,19 @@ const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
 
 const MAP: &str = "symbol=s,price=p,volume=v,timestamp=t";
 
-fn rules(each: &str, map: &str) -> Rules {
+fn rules_of(each: &str, map: &str) -> Rules {
     let mapping = Mapping::new(&map.parse::<MapEntries>().unwrap().paths);
     Rules { mapping, each: (!each.is_empty()).then(|| each.parse().unwrap()), ..Rules::default() }
 }
 
-fn trade(symbol: &str, price: &str) -> String {
+fn trade_of(symbol: &str, price: &str) -> String {
     format!(r#"{{"s":"{symbol}","p":{price},"v":100,"t":1749218401123}}"#)
 }
 
-/// What is made of one element, or of a message that is none.
-fn text(index: u16, read: &Result<Record<'_>, Reject>) -> String {
+/// The outcome for one element, or for a message that has none.
+fn text(index: u16, read: &Result<DecodedTick<'_>, Reject>) -> String {
     match read {
-        Ok(Record { tick, provenance }) => {
+        Ok(DecodedTick { tick, provenance }) => {
             let at = provenance
                 .map(|at| format!(" at {}/{}", at.partition, at.offset))
                 .unwrap_or_default();
@@ -67,7 +67,7 @@ const TWO: [&str; 2] = ["0 AAPL 201.5 1749218401123", "1 MSFT 7 1749218401123"];
 
 #[test]
 fn each_element_of_an_array_is_a_tick_wherever_the_array_is() {
-    let two = format!("[{} , {}]", trade("AAPL", "201.5"), trade("MSFT", "7"));
+    let two = format!("[{} , {}]", trade_of("AAPL", "201.5"), trade_of("MSFT", "7"));
     for (each, value) in [
         ("", two.clone()),
         ("", format!("\u{feff}\n {two}\n")),
@@ -80,22 +80,22 @@ fn each_element_of_an_array_is_a_tick_wherever_the_array_is() {
             "a.b",
             format!(
                 r#"[{{"a":{{"b":{}}}}},{{"a":{{"b":[{}]}}}}]"#,
-                trade("AAPL", "201.5"),
-                trade("MSFT", "7")
+                trade_of("AAPL", "201.5"),
+                trade_of("MSFT", "7")
             ),
         ),
         ("\"a.b\"", format!(r#"{{"a.b":[[{two}]]}}"#)),
         ("data", format!(r#"{{"schema":null,"payload":{{"data":{two}}}}}"#)),
     ] {
-        assert_eq!(all(&rules(each, MAP), &value), TWO, "{each}: {value}");
+        assert_eq!(all(&rules_of(each, MAP), &value), TWO, "{each}: {value}");
     }
 }
 
 /// Connect's envelope is one whose payload is an object; producers have these names, too.
 #[test]
 fn an_envelope_without_an_object_in_it_is_the_message_itself() {
-    let two = format!("[{},{}]", trade("AAPL", "201.5"), trade("MSFT", "7"));
-    let one = trade("AAPL", "201.5");
+    let two = format!("[{},{}]", trade_of("AAPL", "201.5"), trade_of("MSFT", "7"));
+    let one = trade_of("AAPL", "201.5");
     for (each, value, expected) in [
         ("payload", format!(r#"{{"schema":"trade.v1","payload":{two}}}"#), &TWO[..]),
         ("payload", format!(r#"{{"payload":{two},"schema":1}}"#), &TWO),
@@ -105,41 +105,41 @@ fn an_envelope_without_an_object_in_it_is_the_message_itself() {
         ("payload", format!(r#"{{"schema":1,"payload":{one}}}"#), &TWO[..1]),
         ("payload", format!(r#"{{"schema":1,"payload":{{"payload":{two}}}}}"#), &TWO),
     ] {
-        assert_eq!(all(&rules(each, MAP), &value), expected, "{each}: {value}");
+        assert_eq!(all(&rules_of(each, MAP), &value), expected, "{each}: {value}");
     }
-    for payload in ["null", "\"x\"", "[]", "7", &format!("[{}]", trade("X", "9"))] {
+    for payload in ["null", "\"x\"", "[]", "7", &format!("[{}]", trade_of("X", "9"))] {
         let beside = one.replace('{', &format!(r#"{{"schema":"a","payload":{payload},"#));
-        assert_eq!(all(&rules("", MAP), &beside), TWO[..1], "{beside}");
+        assert_eq!(all(&rules_of("", MAP), &beside), TWO[..1], "{beside}");
         let alone = format!(r#"{{"schema":"a","payload":{payload}}}"#);
-        assert!(all(&rules("", MAP), &alone)[0].starts_with("none: not_object"), "{alone}");
+        assert!(all(&rules_of("", MAP), &alone)[0].starts_with("none: not_object"), "{alone}");
     }
     let beside = one.replace('{', r#"{"schema":"a","payload":{"x":1},"#);
-    assert!(all(&rules("", MAP), &beside)[0].starts_with("none: missing_field"), "{beside}");
-    // What stands around a payload of candles is theirs.
+    assert!(all(&rules_of("", MAP), &beside)[0].starts_with("none: missing_field"), "{beside}");
+    // A symbol around a payload of candles is theirs.
     let candles =
         r#"{"schema":1,"symbol":"AAPL","payload":{"all":[{"price":201.5,"ts":1749218401123}]}}"#;
-    assert_eq!(all(&rules("payload.all", "price=price"), candles), TWO[..1]);
+    assert_eq!(all(&rules_of("payload.all", "price=price"), candles), TWO[..1]);
 }
 
 #[test]
 fn where_the_way_leads_nowhere_the_message_is_the_tick() {
-    let trade = trade("AAPL", "201.5");
+    let trade = trade_of("AAPL", "201.5");
     for value in
         [&trade, &trade.replace('{', r#"{"data":null,"#), &trade.replace('{', r#"{"data":"x","#)]
     {
-        assert_eq!(all(&rules("data", MAP), value), TWO[..1], "{value}");
+        assert_eq!(all(&rules_of("data", MAP), value), TWO[..1], "{value}");
     }
     // An object in place of an array is the only element.
-    assert_eq!(all(&rules("data", MAP), &format!(r#"{{"data":{trade}}}"#)), TWO[..1]);
+    assert_eq!(all(&rules_of("data", MAP), &format!(r#"{{"data":{trade}}}"#)), TWO[..1]);
 }
 
 #[test]
 fn a_broken_element_is_none_and_the_others_are_ticks() {
     let value = format!(
         r#"[{},{{"s":"X"}},7,{},{}]"#,
-        trade("AAPL", "201.5"),
-        trade("B", "-1"),
-        trade("C", "3")
+        trade_of("AAPL", "201.5"),
+        trade_of("B", "-1"),
+        trade_of("C", "3")
     );
     let expected = [
         "0 AAPL 201.5 1749218401123",
@@ -148,7 +148,7 @@ fn a_broken_element_is_none_and_the_others_are_ticks() {
         "3 bad_price",
         "4 C 3 1749218401123",
     ];
-    assert_eq!(all(&rules("", MAP), &value), expected);
+    assert_eq!(all(&rules_of("", MAP), &value), expected);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_message_without_an_element_that_may_be_a_tick_is_none_as_a_whole() {
         ("{\"data\":[1}", "none: not_json"),
         ("", "none: empty"),
     ] {
-        let found = all(&rules("data", MAP), value);
+        let found = all(&rules_of("data", MAP), value);
         assert!(found.len() == 1 && found[0].starts_with(reason), "{value}: {found:?}");
     }
 }
@@ -180,9 +180,9 @@ fn symbol_and_time_may_stand_around_the_elements_and_the_nearest_counts() {
         "3 bad_symbol",
         "4 A 6 1749218401000",
     ];
-    assert_eq!(all(&rules("days.bars", "volume=none"), candles), expected);
+    assert_eq!(all(&rules_of("days.bars", "volume=none"), candles), expected);
     let mapped = r#"{"meta":{"code":"X"},"rows":[{"p":1,"t":1749218401000},{"p":2,"t":1749218401000,"meta":{"code":"Y"}}]}"#;
-    let rules = rules("rows", "symbol=meta.code,price=p,timestamp=t");
+    let rules = rules_of("rows", "symbol=meta.code,price=p,timestamp=t");
     assert_eq!(all(&rules, mapped), ["0 X 1 1749218401000", "1 Y 2 1749218401000"]);
 }
 
@@ -190,9 +190,9 @@ fn symbol_and_time_may_stand_around_the_elements_and_the_nearest_counts() {
 #[test]
 fn a_price_or_a_volume_around_the_elements_is_none_of_theirs() {
     let value = r#"{"symbol":"A","ts":1749218401000,"price":5,"open":1,"close":2,"data":[{"volume":1},{"price":3}]}"#;
-    let mut decoder = Decoder::new(rules("data", "volume=volume"), NOW);
+    let mut decoder = Decoder::new(rules_of("data", "volume=volume"), NOW);
     assert_eq!(
-        all(&rules("data", "volume=volume"), value),
+        all(&rules_of("data", "volume=volume"), value),
         ["0 missing_field", "1 A 3 1749218401000"]
     );
     let outside = value.replace(r#"{"volume":1}"#, r#"{"price":1}"#).replacen(
@@ -208,16 +208,18 @@ fn a_price_or_a_volume_around_the_elements_is_none_of_theirs() {
 
 #[test]
 fn the_place_in_an_archived_line_is_that_of_the_message() {
-    let inner = trade("AAPL", "201.5").replace('{', r#"{"kafka_partition":9,"kafka_offset":9,"#);
+    let inner = trade_of("AAPL", "201.5").replace('{', r#"{"kafka_partition":9,"kafka_offset":9,"#);
     let place = r#""kafka_offset":77,"kafka_partition":3"#;
-    let value = format!(r#"{{"data":[{inner},{}],{place}}}"#, trade("MSFT", "7"));
+    let value = format!(r#"{{"data":[{inner},{}],{place}}}"#, trade_of("MSFT", "7"));
     let expected = TWO.map(|text| format!("{text} at 3/77"));
-    assert_eq!(all(&rules("data", MAP), &value), expected);
-    let enveloped =
-        format!(r#"{{"schema":1,"payload":{{"data":[{inner},{}]}},{place}}}"#, trade("MSFT", "7"));
-    assert_eq!(all(&rules("data", MAP), &enveloped), expected);
+    assert_eq!(all(&rules_of("data", MAP), &value), expected);
+    let enveloped = format!(
+        r#"{{"schema":1,"payload":{{"data":[{inner},{}]}},{place}}}"#,
+        trade_of("MSFT", "7")
+    );
+    assert_eq!(all(&rules_of("data", MAP), &enveloped), expected);
     // Without one, none is made up.
-    assert_eq!(all(&rules("data", MAP), &format!(r#"{{"data":[{inner}]}}"#)), TWO[..1]);
+    assert_eq!(all(&rules_of("data", MAP), &format!(r#"{{"data":[{inner}]}}"#)), TWO[..1]);
 }
 
 #[test]
@@ -225,7 +227,7 @@ fn key_and_record_time_are_those_of_every_element() {
     let rules = Rules {
         symbol_from: SymbolFrom::Key,
         timestamp_from: TimestampFrom::Record,
-        ..rules("data", MAP)
+        ..rules_of("data", MAP)
     };
     let value = r#"{"data":[{"p":1},{"p":2},{"p":0}],"kafka_timestamp":1749218401000}"#;
     let mut decoder = Decoder::new(rules, NOW);
@@ -241,7 +243,7 @@ fn key_and_record_time_are_those_of_every_element() {
 
 #[test]
 fn a_message_has_so_many_elements_and_on_so_many_days() {
-    let rules = rules("", MAP);
+    let rules = rules_of("", MAP);
     let array = |count: usize| format!("[{}]", vec![r#"{"s":"A"}"#; count].join(","));
     assert_eq!(all(&rules, &array(MAX_ELEMENTS)).len(), MAX_ELEMENTS);
     let found = all(&rules, &array(MAX_ELEMENTS + 1));
@@ -258,29 +260,34 @@ fn a_message_has_so_many_elements_and_on_so_many_days() {
 
 #[test]
 fn nothing_takes_quadratic_time_to_be_taken_apart() {
-    let deep = format!("{}{}{}", "[".repeat(127), trade("A", "1"), "]".repeat(127));
-    assert_eq!(all(&rules("", MAP), &deep).len(), 1);
-    assert!(
-        all(&rules("", MAP), &format!("[{deep}]"))[0].starts_with("none: not_json: nested deeper")
-    );
+    let deep = format!("{}{}{}", "[".repeat(127), trade_of("A", "1"), "]".repeat(127));
+    assert_eq!(all(&rules_of("", MAP), &deep).len(), 1);
+    assert!(all(&rules_of("", MAP), &format!("[{deep}]"))[0].starts_with(
+        "none: not_json: nested \
+            deeper"
+    ));
 }
 
 #[test]
 fn the_fast_path_takes_elements_like_those_it_has_seen() {
-    let mut decoder = Decoder::new(rules("data", MAP), NOW);
-    let value = format!(r#"{{"data":[{}]}}"#, trade("AAPL", "201.5"));
+    let mut decoder = Decoder::new(rules_of("data", MAP), NOW);
+    let value = format!(r#"{{"data":[{}]}}"#, trade_of("AAPL", "201.5"));
     all_by(&mut decoder, &value, &RecordContext::NOTHING, false);
     let given = decoder.given(&RecordContext::NOTHING);
-    assert!(decoder.element_shapes[0].decode(trade("MSFT", "9.25").as_bytes(), &given).is_some());
     assert!(
-        decoder.decode_known(trade("MSFT", "9.25").as_bytes(), &RecordContext::NOTHING).is_none(),
+        decoder.element_shapes[0].decode(trade_of("MSFT", "9.25").as_bytes(), &given).is_some()
+    );
+    assert!(
+        decoder
+            .decode_known(trade_of("MSFT", "9.25").as_bytes(), &RecordContext::NOTHING)
+            .is_none(),
         "that is no message"
     );
 }
 
 #[test]
 fn the_fast_path_prefers_a_symbol_around_an_element_to_the_key() {
-    let rules = Rules { symbol_from: SymbolFrom::ValueOrKey, ..rules("data", MAP) };
+    let rules = Rules { symbol_from: SymbolFrom::ValueOrKey, ..rules_of("data", MAP) };
     let mut decoder = Decoder::new(rules, NOW);
     let row = r#"{"p":201.5,"v":100,"t":1749218401123}"#;
     let context = RecordContext { key: Some(b"KEY"), ..RecordContext::NOTHING };
@@ -297,10 +304,10 @@ fn the_fast_path_prefers_a_symbol_around_an_element_to_the_key() {
 /// It has all that a tick needs at its top, too.
 #[test]
 fn what_is_to_be_taken_apart_is_never_taken_whole() {
-    let around = trade("X", "1");
+    let around = trade_of("X", "1");
     let around = around.strip_suffix('}').unwrap();
-    let value = format!(r#"{around},"data":[{}]}}"#, trade("AAPL", "201.5"));
-    let mut decoder = Decoder::new(rules("data", MAP), NOW);
+    let value = format!(r#"{around},"data":[{}]}}"#, trade_of("AAPL", "201.5"));
+    let mut decoder = Decoder::new(rules_of("data", MAP), NOW);
     decoder.decode(value.as_bytes(), &RecordContext::NOTHING).unwrap();
     assert!(decoder.decode_known(value.as_bytes(), &RecordContext::NOTHING).is_none());
     assert_eq!(all_by(&mut decoder, &value, &RecordContext::NOTHING, false), TWO[..1]);
@@ -371,7 +378,7 @@ proptest! {
             timestamp_from: if record { TimestampFrom::Record } else { TimestampFrom::Value },
             uppercase_symbols: upper,
             conditions,
-            ..rules(if each { "data" } else { "" }, MAP)
+            ..rules_of(if each { "data" } else { "" }, MAP)
         };
         let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));
         for (number, value) in values.iter().chain(&values).enumerate() {
@@ -386,6 +393,6 @@ proptest! {
 
     #[test]
     fn no_message_makes_it_panic(value in r#"([{}\[\]":,0-9a \\]|"data"|"s"|"p"){0,60}"#) {
-        all(&rules("data", MAP), &value);
+        all(&rules_of("data", MAP), &value);
     }
 }

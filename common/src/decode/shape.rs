@@ -7,7 +7,7 @@
 
 use super::json::MAX_VALUE_BYTES;
 use super::minutes::MinuteCache;
-use super::record::{Given, Provenance, Record};
+use super::record::{DecodedTick, Given, Provenance};
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
 use super::values::{is_plain_upper_case, is_surely_a_symbol};
 use crate::decimal::parse_nanos;
@@ -15,8 +15,9 @@ use crate::tick::Prices;
 use crate::timestamp::{EpochUnit, TimeRules};
 use crate::{Codes, Extras, Price, Symbol, Tick, Timestamp, Volume};
 
-/// Shapes kept: a topic has few, and an archive whose sink orders fields by hash has one an object.
-const KEPT: usize = 8;
+/// Maximum number of remembered shapes. A topic has few; sinks that order fields by hash produce
+/// one per object.
+const MAX_SHAPES: usize = 8;
 
 /// The shapes that the last values had.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Shapes {
 
     /// The tick in `value`, if it has one of the known shapes and is valid.
     #[inline(always)]
-    pub fn decode<'a>(&mut self, value: &'a [u8], given: &Given<'a>) -> Option<Record<'a>> {
+    pub fn decode<'a>(&mut self, value: &'a [u8], given: &Given<'a>) -> Option<DecodedTick<'a>> {
         self.find(value, given, |_, end| end == value.len()).map(|(record, _)| record)
     }
 
@@ -54,7 +55,7 @@ impl Shapes {
         &mut self,
         lines: &'a [u8],
         given: &Given<'a>,
-    ) -> Option<(Record<'a>, usize)> {
+    ) -> Option<(DecodedTick<'a>, usize)> {
         self.find(lines, given, |shape, end| shape.is_one_line && lines.get(end) == Some(&b'\n'))
     }
 
@@ -65,7 +66,7 @@ impl Shapes {
         text: &'a [u8],
         given: &Given<'a>,
         fits: impl Fn(&Shape, usize) -> bool,
-    ) -> Option<(Record<'a>, usize)> {
+    ) -> Option<(DecodedTick<'a>, usize)> {
         let text = Text::new(text)?;
         let mut has_fitted = false;
         for at in 0..self.shapes.len() {
@@ -97,7 +98,7 @@ impl Shapes {
         let Some(shape) = layout().filter(|shape| !self.shapes.contains(shape)) else {
             return;
         };
-        self.shapes.truncate(KEPT - 1);
+        self.shapes.truncate(MAX_SHAPES - 1);
         self.shapes.insert(0, shape);
         self.last = 0;
     }
@@ -107,7 +108,7 @@ impl Shapes {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     steps: Vec<Step>,
-    /// What follows the last varying part.
+    /// The text after the last varying part.
     tail: Literal,
     /// Whether no literal has a newline; what varies never has one.
     is_one_line: bool,
@@ -118,13 +119,13 @@ pub(super) struct Shape {
 /// without a sign or exponent, a text without escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Fixed texts, each with the part that varies behind it.
+    /// Fixed texts, each followed by the part that varies.
     pub steps: Vec<(String, Part)>,
-    /// What follows the last of them.
+    /// The text after the last of them.
     pub tail: String,
 }
 
-/// Fixed bytes, and the varying part behind them.
+/// Fixed bytes, and the varying part after them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub literal: Literal,
@@ -135,9 +136,9 @@ pub(super) struct Step {
 /// belong to the literals; conditions with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// What was traded.
+    /// The traded volume.
     Symbol,
-    /// When, as text.
+    /// The time, as text.
     TimestampText,
     /// A number since 1970, or of .NET's ticks.
     Epoch(EpochUnit),
@@ -157,9 +158,9 @@ pub enum Part {
     Bid,
     /// The best that a seller asks.
     Ask,
-    /// What is said of a trade.
+    /// The trade's conditions.
     Conditions,
-    /// Its number.
+    /// The schema's number.
     Sequence,
     /// The partition that the line came from.
     Partition,
@@ -171,7 +172,7 @@ pub enum Part {
     OtherText,
 }
 
-/// What has been read so far.
+/// The parts that have been read so far.
 #[derive(Default)]
 struct Read<'a> {
     symbol: Option<Symbol<'a>>,
@@ -194,14 +195,14 @@ impl Shape {
         Self { steps, tail, is_one_line }
     }
 
-    /// The same for others than the fast path; `None` where a literal is no text.
+    /// The same as text, for other code than the fast path; `None` where a literal is no text.
     pub fn layout(&self) -> Option<Layout> {
         let text = |literal: &Literal| String::from_utf8(literal.bytes().to_vec()).ok();
         let steps = self.steps.iter().map(|step| Some((text(&step.literal)?, step.part)));
         Some(Layout { steps: steps.collect::<Option<_>>()?, tail: text(&self.tail)? })
     }
 
-    /// Reads the value that `text` begins with, and gives the place behind it.
+    /// Reads the value that `text` begins with, and returns the position after it.
     #[inline(always)]
     fn read<'a>(&self, text: Text<'a>, minutes: &mut MinuteCache) -> Option<(Read<'a>, usize)> {
         let (mut read, mut at) = (Read::default(), 0);
@@ -215,7 +216,7 @@ impl Shape {
 }
 
 impl<'a> Read<'a> {
-    /// Reads the part that stands at `at`, and gives the place behind it.
+    /// Reads the part at `at`, and returns the position after it.
     #[inline(always)]
     fn part(
         &mut self,
@@ -291,7 +292,7 @@ impl<'a> Read<'a> {
     }
 
     #[inline(always)]
-    fn record(&self, given: &Given<'a>) -> Option<Record<'a>> {
+    fn record(&self, given: &Given<'a>) -> Option<DecodedTick<'a>> {
         let lowest = given.lowest;
         let prices = Prices {
             open: price(self.open, lowest)?,
@@ -321,7 +322,7 @@ impl<'a> Read<'a> {
             }
             _ => None,
         };
-        Some(Record { tick, provenance })
+        Some(DecodedTick { tick, provenance })
     }
 }
 
@@ -349,7 +350,7 @@ fn other_text_len(rest: &[u8]) -> usize {
         .count()
 }
 
-/// A plain integer of up to 18 digits, and the place behind it.
+/// A plain integer of up to 18 digits, and the position after it.
 #[inline(always)]
 fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     let (value, digits) = text.digits(at);
@@ -359,7 +360,7 @@ fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     (is_json_integer(text, at, digits) && is_whole).then_some((value, end))
 }
 
-/// A decimal, and the place behind it.
+/// A decimal, and the position after it.
 #[inline(always)]
 fn read_volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
     let Some(Decimal { whole, fraction, fraction_digits, end }) =
@@ -372,8 +373,8 @@ fn read_volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
     Some((Volume::from_parts(whole, nanos as u32)?, end))
 }
 
-/// A plain number since 1970, in microseconds, and the place behind it. Whatever `unit` it has, its
-/// first 18 digits and those of its fraction are enough to tell.
+/// A plain number since 1970, in microseconds, and the position after it. Whatever `unit` it has,
+/// its first 18 digits and those of its fraction are enough to tell.
 #[inline(always)]
 fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
     let Decimal { whole, fraction, fraction_digits, end } = nanosecond_decimal(text, at)?;
@@ -398,7 +399,7 @@ fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
     Some((whole.checked_mul(POWERS[digits])?.checked_add(counted)?, end))
 }
 
-/// A decimal of up to 18 digits in units of 10^-9, and the place behind it.
+/// A decimal of up to 18 digits in units of 10^-9, and the position after it.
 #[inline(always)]
 fn read_nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     if let Some((digits, whole, fraction)) = text.short_decimal(at) {
@@ -423,12 +424,12 @@ struct Decimal {
     whole: i64,
     fraction: i64,
     fraction_digits: usize,
-    /// The place behind it.
+    /// The position after it.
     end: usize,
 }
 
 impl Decimal {
-    /// Whether no digit can stand below 10^-9.
+    /// Whether no digit can be below 10^-9.
     #[inline(always)]
     fn is_of_nanos(&self) -> bool {
         self.fraction_digits <= Price::SCALE as usize
@@ -442,8 +443,8 @@ fn read_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     if is_json_integer(text, at, digits) { decimal_of(text, at, whole, digits) } else { None }
 }
 
-/// As [`read_decimal`], with up to 19 digits in front of the point where they fit: so long is a
-/// number of nanoseconds.
+/// Like [`read_decimal`], with up to 19 digits before the point where they fit: a number of
+/// nanoseconds is so long.
 #[inline(always)]
 fn nanosecond_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     let (whole, digits) = text.digits(at);
@@ -453,7 +454,7 @@ fn nanosecond_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     decimal.or_else(|| Unusual::read(text, at)?.decimal())
 }
 
-/// The place behind a number that is none of ours.
+/// The position after a number that the fast path does not read.
 #[inline(always)]
 fn other_number(text: Text<'_>, at: usize) -> Option<usize> {
     match read_decimal(text, at) {
@@ -467,7 +468,7 @@ fn other_number(text: Text<'_>, at: usize) -> Option<usize> {
 struct Unusual {
     digits: i64,
     exponent: i64,
-    /// The place behind it.
+    /// The position after it.
     end: usize,
 }
 
@@ -495,7 +496,8 @@ impl Unusual {
         Some(Self { digits, exponent: power - fraction_digits as i64, end })
     }
 
-    /// In units of 10^-9; `None` where that is no whole number, or beyond all that are asked for.
+    /// The value in units of 10^-9; `None` where that is no whole number, or beyond all that are
+    /// asked for.
     fn nanos(&self) -> Option<i128> {
         let (digits, power) = (i128::from(self.digits), self.exponent + i64::from(Price::SCALE));
         match power {
@@ -534,7 +536,7 @@ impl Unusual {
     }
 }
 
-/// The exponent of a number whose digits end here, 0 where it has none; and the place behind it.
+/// The exponent of a number whose digits end here, 0 where it has none; and the position after it.
 fn exponent(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     if !matches!(text.byte(at), b'e' | b'E') {
         return Some((0, at));
@@ -546,7 +548,7 @@ fn exponent(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     (1..=3).contains(&digits).then_some((power, at + digits))
 }
 
-/// Of floats, too, whose digits below 10^-9 mean nothing.
+/// Also floats, whose digits below 10^-9 mean nothing.
 #[cold]
 fn read_unusual_nanos(text: Text<'_>, at: usize) -> Option<(i128, usize)> {
     let unusual = Unusual::read(text, at)?;
@@ -555,7 +557,7 @@ fn read_unusual_nanos(text: Text<'_>, at: usize) -> Option<(i128, usize)> {
     Some((nanos, unusual.end))
 }
 
-/// What follows the whole part.
+/// The text after the whole part.
 #[inline(always)]
 fn decimal_of(text: Text<'_>, at: usize, whole: i64, whole_digits: usize) -> Option<Decimal> {
     let mut end = at + whole_digits;

@@ -1,4 +1,4 @@
-//! What is a tick, what is rejected, and that both paths say the same.
+//! Which values are ticks, which are rejected, and that both paths agree.
 
 use super::*;
 use crate::Volume;
@@ -391,7 +391,7 @@ fn a_clock_that_is_behind_rejects_nothing_that_kafka_has_taken() {
     assert!(behind.decode(value.as_bytes(), &taken).is_ok());
     assert!(behind.decode_known(value.as_bytes(), &taken).is_some());
     assert!(behind.decode_known(value.as_bytes(), &ALONE).is_none());
-    // Nor does a record's time that is behind.
+    // Nor does a late clock of the record's producer.
     let behind = RecordContext { time: Some(Timestamp::from_micros(0)), ..ALONE };
     assert!(decoder().decode(value.as_bytes(), &behind).is_ok());
 }
@@ -476,7 +476,7 @@ fn what_is_written_with_escapes_is_what_the_archive_has_without_them() {
         let (mut one, mut other) = (decoder(), decoder());
         let (one, other) =
             (one.decode(escaped.as_bytes(), &ALONE), other.decode(plain.as_bytes(), &ALONE));
-        let reason = |read: Result<Record<'_>, Reject>| {
+        let reason = |read: Result<DecodedTick<'_>, Reject>| {
             read.map_err(|reject| reject.reason).map(|one| one.tick.prices().open)
         };
         assert_eq!(reason(one), reason(other), "{escaped}");
@@ -515,7 +515,7 @@ fn both_paths_read_what_a_program_writes_of_a_float() {
     ] {
         for json in [number.to_owned(), format!("\"{number}\"")] {
             let (value, mut strict) = (bare("open", &json), decoder());
-            let open = |tick: &Result<Record<'_>, Reject>| {
+            let open = |tick: &Result<DecodedTick<'_>, Reject>| {
                 tick.as_ref().ok().map(|one| one.tick.prices().open.to_string())
             };
             let found = open(&strict.decode_strictly(value.as_bytes(), &ALONE));
@@ -675,10 +675,12 @@ fn some_value() -> impl Strategy<Value = String> {
             1 => Just("null".to_owned())
         ]
     };
-    let symbol = prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ é-]{0,70}\"", 1 => Just("\"A\\u0042\"".to_owned())];
+    let symbol = prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ \
+        é-]{0,70}\"", 1 => Just("\"A\\u0042\"".to_owned())];
     let time = prop_oneof![
         8 => "\"2025-06-06T10:0[0-3]:[0-5][0-9]\\.[0-9]{1,9}(Z|-04:00)\"",
-        1 => "\"2025-0[1-7]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,7})?(Z|z|[+-][0-2][0-9]:?[0-6][0-9])?\"",
+        1 => "\"2025-0[1-7]-[0-3][0-9][T \
+            ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,7})?(Z|z|[+-][0-2][0-9]:?[0-6][0-9])?\"",
         1 => number(),
         1 => "17[0-9]{11}",
     ];
@@ -728,7 +730,7 @@ fn some_value() -> impl Strategy<Value = String> {
     )
 }
 
-/// What programs write of floats of either width.
+/// Numbers as programs write floats of either width.
 fn some_float() -> impl Strategy<Value = String> {
     (0_u32..2_000_000, 0_u8..3, any::<bool>()).prop_map(|(cents, places, is_single)| {
         let double = f64::from(cents) / 10_f64.powi(i32::from(places) * 3);
@@ -736,7 +738,7 @@ fn some_float() -> impl Strategy<Value = String> {
     })
 }
 
-/// Members that say something beside prices and volume, and some that nearly do.
+/// Members with more than prices and volume, and some that nearly have it.
 fn some_extra() -> impl Strategy<Value = String> {
     let price = prop_oneof![
         6 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}",
@@ -748,7 +750,8 @@ fn some_extra() -> impl Strategy<Value = String> {
         4 => "\\[(\"[@A-Z]\"(,\"[@A-Z]\"){0,3})?\\]",
         2 => "\\[[0-9]{1,2}(, ?[0-9]{1,2}){0,18}\\]",
         1 => "\"[A-Z, é@]{0,40}\"",
-        1 => "\\[ ?(\"[ A-Z\\\\é]{0,3}\"|-?[0-9]{1,3}(\\.[0-9])?|null)(,(\"[A-Za-z ]{0,40}\"|[0-9]{1,20}|true))?\\]",
+        1 => "\\[ ?(\"[ A-Z\\\\é]{0,3}\"|-?[0-9]{1,3}(\\.[0-9])?|null)(,(\"[A-Za-z \
+            ]{0,40}\"|[0-9]{1,20}|true))?\\]",
         1 => "-?[0-9]{1,20}",
         1 => proptest::sample::select(vec!["null", "{}", "true", "[[]]", "\"\\u0041\""]).prop_map(str::to_owned),
     ];
@@ -802,7 +805,7 @@ fn a_mapped_correction_is_the_first_condition_and_an_ordinary_trade_has_none() {
         (r#","correction":8"#, "", false),
     ] {
         let mut decoder = mapped("correction=x");
-        // What is learnt of an ordinary trade must not be taken for one that is none.
+        // A shape learnt from an ordinary trade must not be used for one that is none.
         for members in [r#","x":0"#, r#","x":0,"conditions":["@","T"]"#, members, members] {
             let value = format!(r#"{{"symbol":"A","timestamp":1749218401,"price":1{members}}}"#);
             let read = decoder.decode(value.as_bytes(), &ALONE).unwrap();
@@ -1039,7 +1042,7 @@ fn a_mapped_field_stands_where_the_map_says_and_nowhere_else() {
     assert_eq!(read(&mut mapped(map), nested).unwrap(), "A 2.5 3 - 2.5 7");
     let second = nested.replace("\"last\"", "\"other\"").replace("\"h\"", "\"p\":2,\"h\"");
     assert_eq!(read(&mut mapped(map), &second).unwrap(), "A 2 3 - 2 7");
-    // Of two members with the same name the last counts, with all that it holds.
+    // The last of two members with the same name counts, with all that it holds.
     for last in ["{}", "null", "7"] {
         let twice = nested
             .replacen("\"v\":", "\"quote\":{\"last\":9},\"quote\":1,\"v\":", 1)
@@ -1124,7 +1127,7 @@ fn a_key_in_a_registry_s_format_is_no_symbol() {
     }
 }
 
-/// What docs/message-format.md says of the archive by a registry's types.
+/// The sentences of docs/message-format.md about the archive by a registry's types.
 #[test]
 fn what_connect_makes_of_a_schema_s_types_is_read_as_the_manual_says() {
     let map: MapEntries = "price=price.value|price".parse().unwrap();
@@ -1144,9 +1147,9 @@ fn what_connect_makes_of_a_schema_s_types_is_read_as_the_manual_says() {
         ("1", "20245", Err(Reason::TimestampOutOfRange)),
     ] {
         let line = format!(r#"{{"symbol":"A","price":{price},"ts":{ts}}}"#);
-        let read = decoder
-            .decode(line.as_bytes(), &ALONE)
-            .map(|Record { tick, .. }| format!("{} {}", tick.prices().close, tick.timestamp()));
+        let read = decoder.decode(line.as_bytes(), &ALONE).map(|DecodedTick { tick, .. }| {
+            format!("{} {}", tick.prices().close, tick.timestamp())
+        });
         assert_eq!(read.as_deref().map_err(|reject| reject.reason), expected, "{line}");
     }
 }
@@ -1158,7 +1161,7 @@ fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_somethi
     let mut read = |symbol: &str, key: Option<&str>| {
         let value = format!(r#"{{{symbol}"price":2.5,"ts":1749218401}}"#);
         let context = RecordContext { key: key.map(str::as_bytes), ..ALONE };
-        let symbol = |record: Record<'_>| record.tick.symbol().as_str().to_owned();
+        let symbol = |record: DecodedTick<'_>| record.tick.symbol().as_str().to_owned();
         let strict = decoder.decode_strictly(value.as_bytes(), &context).map(symbol);
         for _ in 0..2 {
             let fast = decoder.decode(value.as_bytes(), &context).map(symbol);
@@ -1489,7 +1492,8 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
         1 => "9[0-9]{18}",
         1 => "[0-9]{1,20}(\\.[0-9]{1,3})?(e[0-9])?",
         1 => "1\\.7[0-9]{8,18}E(9|12|15|18)",
-        3 => "\"2025-(06-06|03-09|11-02)[T ]0[0-3]:00(:[0-5][0-9]([.,][0-9]{1,7})?)?(Z|-0400|-04|)\"",
+        3 => "\"2025-(06-06|03-09|11-02)[T \
+            ]0[0-3]:00(:[0-5][0-9]([.,][0-9]{1,7})?)?(Z|-0400|-04|)\"",
         1 => "\"2025-06-0[0-9]\"",
     ];
     let symbol = prop_oneof![4 => "\"[A-Z]{1,5}\"", 2 => "\"[A-Za-zü]{1,5}\"", 1 => number()];

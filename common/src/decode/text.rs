@@ -18,8 +18,9 @@ pub(super) const POWERS: [i64; 19] = {
 /// The most digits of an `i64` that can be added up without a look at each of them.
 pub(super) const MAX_DIGITS: usize = 18;
 
-/// A value of eight bytes or more, read at places that the caller keeps: as plain numbers they stay
-/// in registers. A place may lie behind the end, where only zero bytes follow; JSON has none.
+/// A value of eight bytes or more, read at positions that the caller keeps: as plain numbers they
+/// stay in registers. A position may lie after the end, where only zero bytes follow; JSON has
+/// none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a>(&'a [u8]);
 
@@ -30,7 +31,7 @@ impl<'a> Text<'a> {
         (value.len() >= 8).then_some(Self(value))
     }
 
-    /// What follows `at`.
+    /// The bytes from `at` on.
     #[inline(always)]
     pub fn rest(self, at: usize) -> &'a [u8] {
         self.0.get(at..).unwrap_or_default()
@@ -55,7 +56,7 @@ impl<'a> Text<'a> {
         self.0.get(at).copied().unwrap_or(0)
     }
 
-    /// The place behind `literal`, if that stands at `at`.
+    /// The position after `literal`, if the value has it at `at`.
     #[inline(always)]
     pub fn strip(self, at: usize, literal: &Literal) -> Option<usize> {
         let bytes = &*literal.bytes;
@@ -90,8 +91,8 @@ impl<'a> Text<'a> {
     }
 
     /// The decimal at `at`, if it is one of the usual ones: with a point and of seven bytes at
-    /// most, so that one word holds it and the byte behind it. Gives its digits as one number, and
-    /// how many stand before and behind the point.
+    /// most, so that one word holds it and the byte after it. Returns its digits as one number, and
+    /// how many are before and after the point.
     #[inline(always)]
     pub fn short_decimal(self, at: usize) -> Option<(i64, usize, usize)> {
         let (values, others) = digits_of(self.word(at));
@@ -101,7 +102,7 @@ impl<'a> Text<'a> {
         if !is_point || whole == 0 || end > 7 || end == whole + 1 {
             return None;
         }
-        // The digits behind the point move up to those before it.
+        // The digits after the point move up to those before it.
         let before = (1 << (8 * whole)) - 1;
         let joined = (values & before) | ((values >> 8) & !before);
         Some((sum_of(joined, end - 1), whole, end - 1 - whole))
@@ -159,8 +160,8 @@ fn eight_digits(word: u64) -> (i64, usize) {
     (sum_of(values, count), count)
 }
 
-/// A word whose ASCII digits have become 0 to 9, and one that marks the highest bit of whatever
-/// else. A carry only reaches bytes behind the first of those, and behind a point there is none.
+/// A word whose ASCII digits have become 0 to 9, and one that marks the highest bit of every other
+/// byte. A carry only reaches bytes after the first of those, and after a point there is none.
 #[inline(always)]
 fn digits_of(word: u64) -> (u64, u64) {
     let values = word ^ 0x3030_3030_3030_3030;

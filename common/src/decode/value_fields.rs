@@ -49,7 +49,7 @@ impl<'a> ValueFields<'a> {
         match self.fields.payload.filter(|_| self.fields.has_schema) {
             Some(payload) if self.fields.are_none() && !is_object(payload) => Err(Reject::new(
                 Reason::NotObject,
-                "the payload beside schema is no object (of an array of ticks: --each payload)",
+                "the payload next to schema is no object (of an array of ticks: --each payload)",
             )),
             _ => Ok(()),
         }

@@ -71,8 +71,8 @@ pub(super) fn symbol<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Result<&'
         let written = excerpt(raw.get());
         let what = match parse_number(raw) {
             Some(_) => format!(
-                "is a number, and no flag makes a text of it: the producer must write \"{written}\", or \
-                 name another member with --map symbol=NAME"
+                "is a number, and no flag makes a text of it: the producer must \
+                 write \"{written}\", or name another member with --map symbol=NAME"
             ),
             None => "is not a string".to_owned(),
         };
@@ -104,8 +104,8 @@ pub(super) fn key_symbol<'a>(
     Ok(buffer)
 }
 
-/// As [`key_symbol`], where nobody has said that keys are symbols: what is plainly something else
-/// is none.
+/// Like [`key_symbol`], where no flag says that keys are symbols: a key that plainly is something
+/// else is none.
 pub(super) fn key_symbol_in_place<'a>(
     key: &'a [u8],
     buffer: &'a mut String,
@@ -136,7 +136,7 @@ pub fn is_an_id(text: &str) -> bool {
 
 /// Whether a key is one that [`key_symbol_in_place`] takes as it is; `false` where that is not
 /// plain. Numbers and times do not begin with a letter unless blanks follow, and have no letters
-/// alone behind a point, as `2330.TW` has; ids are longer.
+/// alone after a point, as `2330.TW` has; ids are longer.
 pub(super) fn is_surely_a_symbol(key: &[u8]) -> bool {
     let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_=^&".contains(byte);
     let is_of_a_place = || {
@@ -170,7 +170,7 @@ pub(super) fn is_plain_upper_case(symbol: &str) -> bool {
     symbol.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase())
 }
 
-/// What MongoDB's extended JSON wraps a time in: `{"$date":".."}`,
+/// The wrappers of a time in MongoDB's extended JSON: `{"$date":".."}`,
 /// `{"$date":{"$numberLong":"1749218401123"}}`.
 pub(super) fn unwrapped(raw: &RawValue) -> &RawValue {
     match only_member(raw, "$date") {
@@ -211,8 +211,8 @@ pub(super) fn timestamp(
 const MAY_BE_DOTNET: &str = "may be .NET's ticks, or nanoseconds of 1989 to 1992: say which, as \
                              --timestamp-unit dotnet or --timestamp-unit ns";
 
-/// What a number counts, or why it counts nothing. One that reads as a date is a number of a pinned
-/// unit alone.
+/// The unit of a number, or why it has none. One that reads as a date has a unit only where it is
+/// pinned.
 fn number_since_1970(
     number: &str,
     unit: EpochUnit,
@@ -224,13 +224,14 @@ fn number_since_1970(
         return Err(MAY_BE_DOTNET);
     }
     match is_date_in_digits(number) {
-        true if unit == EpochUnit::Auto && bounds.contain(instant) => Err(
-            "is a date in digits, which the producer must write as 2025-06-06; or if it is a number since 1970, say \
-                 of what with --timestamp-unit",
-        ),
-        true if !bounds.contain(instant) => Err(
-            "is a date in digits, and no number since 1970: the producer must write it as 2025-06-06",
-        ),
+        true if unit == EpochUnit::Auto && bounds.contain(instant) => {
+            Err("is a date in digits, which the producer must write as 2025-06-06; or if it is a \
+             number since 1970, say of what with --timestamp-unit")
+        }
+        true if !bounds.contain(instant) => {
+            Err("is a date in digits, and no number since 1970: the producer must write it as \
+             2025-06-06")
+        }
         _ => Ok(instant),
     }
 }
@@ -311,7 +312,8 @@ fn time_of_text(text: &str, written: &str, times: &TimeRules) -> Result<Timestam
         ),
         Err(TimeError::Malformed) if is_clock(text) => reject(
             Reason::BadTimestamp,
-            "is a time of day without its date: name both, as --map timestamp=DATE,time_of_day=TIME",
+            "is a time of day without its date: name both, as --map \
+             timestamp=DATE,time_of_day=TIME",
         ),
         Err(TimeError::Malformed) => reject(
             Reason::BadTimestamp,
@@ -338,7 +340,7 @@ pub(super) fn out_of_range(written: &RawValue, instant: Timestamp, bounds: &Time
     bad_time(Reason::TimestampOutOfRange, raw.get(), &what)
 }
 
-/// What an instant of a schema's counts that can hardly be meant: see [`times`].
+/// An instant of a schema that can hardly be meant: see [`times`].
 fn counted(raw: &RawValue) -> Option<(TimeKind, i64)> {
     let (name, number) = only(raw)?;
     let kind = TimeKind::of_name(&name).filter(|kind| kind.is_instant())?;
@@ -422,8 +424,8 @@ pub(super) fn extra(raw: &RawValue, field: Field, extras: &mut Extras<'_>) {
     }
 }
 
-/// What a message corrects by, as a condition; `None` where it is an ordinary one. An error: it
-/// cannot be read.
+/// The correction that a message is, as a condition; `None` where it is an ordinary one. An error:
+/// it cannot be read.
 pub(super) fn correction_of(raw: &RawValue) -> Result<Option<String>, ()> {
     let text = match raw.get() {
         "false" => return Ok(None),
@@ -444,7 +446,7 @@ pub(super) fn correction_of(raw: &RawValue) -> Result<Option<String>, ()> {
     if is_code && code.len() <= MAX_CODE_BYTES { Ok(Some(code)) } else { Err(()) }
 }
 
-/// What a condition begins with that comes from the member `correction`.
+/// The prefix of a condition that comes from the member `correction`.
 const CORRECTION: &str = "correction=";
 
 /// Notes the conditions of a sale, what it corrects by in front of them.

@@ -4,10 +4,10 @@ use super::instant::Timestamp;
 use crate::Named;
 use crate::decimal::{self, Rounding};
 
-/// What a number counts since 1970-01-01T00:00:00Z, or since .NET's beginning.
+/// The unit of a number since 1970-01-01T00:00:00Z, or since .NET's beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EpochUnit {
-    /// By the number's magnitude.
+    /// The unit that the number's magnitude tells.
     #[default]
     Auto,
     /// Seconds.
@@ -30,9 +30,10 @@ impl Named for EpochUnit {
         (
             Self::Auto,
             "auto",
-            "Seconds below 10^11, milliseconds below 10^14, microseconds below 10^17, then nanoseconds: right for every \
-             instant from 1973-03-03 on, but for numbers from 6.2 to 7.0 * 10^17, which are rejected: these are \
-             nanoseconds until 1992-03-08, or .NET's ticks",
+            "Seconds below 10^11, milliseconds below 10^14, microseconds below 10^17, then \
+             nanoseconds: right for every instant from 1973-03-03 on, but for numbers from 6.2 to \
+             7.0 * 10^17, which are rejected: these are nanoseconds until 1992-03-08, or .NET's \
+             ticks",
         ),
         (Self::S, "s", "Seconds"),
         (Self::Ms, "ms", "Milliseconds"),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     proptest! {
-        /// From 1973-03-03 to the last instant that nanoseconds hold.
+        /// Times from 1973-03-03 to the last instant that nanoseconds hold.
         #[test]
         fn an_instant_comes_back_from_every_unit(at in 100_000_000_000_000_i64..9_223_372_036_854_775) {
             let auto = |number: String| EpochUnit::Auto.parse(&number).map(Timestamp::micros);

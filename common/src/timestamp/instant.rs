@@ -84,7 +84,7 @@ pub struct TimeBounds {
 }
 
 impl TimeBounds {
-    /// From 1970 to `latest`.
+    /// The bounds from 1970 to `latest`.
     #[must_use]
     pub const fn until(latest: Timestamp) -> Self {
         Self { oldest: Timestamp(0), latest }

@@ -8,11 +8,11 @@ use super::zone::TimeZone;
 /// How the time of a message is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeRules {
-    /// What a number counts.
+    /// The unit of a number.
     pub unit: EpochUnit,
     /// The zone of times and dates without an offset. `None`: those are rejected.
     pub zone: Option<TimeZone>,
-    /// What lies before it is no tick's time.
+    /// The earliest time that a tick may have.
     pub oldest: Timestamp,
 }
 
@@ -23,7 +23,7 @@ impl TimeRules {
     /// The instant that a text names.
     ///
     /// # Errors
-    /// [`TimeError`]
+    /// If the text is no time: see [`TimeError`].
     pub fn parse_text(&self, text: &str) -> Result<Timestamp, TimeError> {
         text::parse(text, self.zone.as_ref())
     }

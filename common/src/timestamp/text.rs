@@ -31,10 +31,10 @@ struct Civil {
 
 /// The instant that a text names. Date and time may be parted by a space, seconds may be left out,
 /// the fraction may follow a comma, and the offset may lack its colon or its minutes, have a blank
-/// in front, and the zone's name behind. Dates without dashes (ISO 8601's basic form, and FIX's,
-/// which is UTC), and with the month's name (RFC 2822), are read as well. What has no offset, or no
-/// time at all, is a time of `zone`, or its midnight. Digits below a microsecond are cut off, so
-/// that a tick stays in its minute. A leap second (`:60`) is malformed.
+/// in front, and the zone's name after it. Dates without dashes (ISO 8601's basic form, and FIX's,
+/// which is UTC), and with the month's name (RFC 2822), are read as well. A text without an offset,
+/// or without a time at all, is a time of `zone`, or its midnight. Digits below a microsecond are
+/// cut off, so that a tick stays in its minute. A leap second (`:60`) is malformed.
 ///
 /// Own code, because this runs for every tick: a property test holds it against jiff.
 pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, TimeError> {
@@ -99,15 +99,15 @@ fn time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> {
     clock_time([&clock[..2], &clock[3..], seconds.unwrap_or(b"00")], seconds.is_some(), rest)
 }
 
-/// The same of FIX. What its `UTCTimestamp` looks like (`14:00:01`, with a fraction or without) is
-/// UTC without saying so. A `TZTimestamp` says its offset.
+/// The same for FIX. A text like its `UTCTimestamp` (`14:00:01`, with a fraction or without) is UTC
+/// without saying so. A `TZTimestamp` has its offset.
 fn fix_time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> {
     let (second, micros, offset) = time_of_day(time)?;
     let is_utc = matches!(time.get(5..), Some([b':', _, _] | [b':', _, _, b'.', ..]));
     Ok((second, micros, offset.or(is_utc.then_some(0))))
 }
 
-/// The same without colons.
+/// The time of day without colons.
 fn basic_time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> {
     let digits = time.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (clock, rest) = time.split_at(digits);
@@ -118,7 +118,7 @@ fn basic_time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> 
     }
 }
 
-/// Hours, minutes and seconds, two digits each, and what follows them: a fraction only behind
+/// Hours, minutes and seconds, two digits each, and the text after them: a fraction only after
 /// seconds.
 fn clock_time(
     [hour, minute, second]: [&[u8]; 3],
@@ -178,7 +178,7 @@ fn fraction(rest: &[u8]) -> Result<(i64, &[u8]), TimeError> {
     Ok((micros, &rest[digits..]))
 }
 
-/// Seconds east of UTC; `None` where nothing is said. A zone's name behind them is passed over:
+/// Seconds east of UTC; `None` where the text has none. A zone's name after them is passed over:
 /// they say more.
 fn utc_offset(rest: &[u8]) -> Result<Option<i64>, TimeError> {
     let (sign, hours, minutes, behind) = match rest {
@@ -420,7 +420,7 @@ mod tests {
             }
         }
 
-        /// Of New York's times from 1970 on, those in folds and gaps aside.
+        /// Times of New York from 1970 on, those in folds and gaps aside.
         #[test]
         fn a_time_in_a_zone_comes_back(at in 0_i64..4_102_444_800) {
             let zone: TimeZone = "America/New_York".parse().unwrap();
@@ -432,7 +432,8 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "([-0-9TZz:.,+ é\\[\\]()]|2025|0606|Fri, |Jun | GMT| m=){0,40}") {
+        fn no_text_makes_it_panic(text in "([-0-9TZz:.,+ é\\[\\]()]|2025|0606|Fri, |Jun | GMT| \
+            m=){0,40}") {
             let zone = "Europe/Berlin".parse().unwrap();
             let _ = (parse(&text, None), parse(&text, Some(&zone)));
         }

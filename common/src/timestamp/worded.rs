@@ -30,7 +30,7 @@ fn number(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<i64> {
     if is_one { text.parse().ok() } else { None }
 }
 
-/// Whether what stands behind an offset is nothing, or what common programs write there:
+/// Whether the text after an offset is empty, or what common programs write there:
 /// `[America/New_York]` (Java), ` EDT` and ` m=+0.5` (Go), ` (Eastern Daylight Time)` (JavaScript).
 pub(super) fn is_zone_name(behind: &[u8]) -> bool {
     let is_name = |inner: &[u8]| {

@@ -13,7 +13,8 @@ impl FromStr for TimeZone {
     fn from_str(name: &str) -> Result<Self, String> {
         if let Some(place) = without_summer(name) {
             return Err(format!(
-                "{name} has no summer time: name a place, as {place}, or {name} as an offset, Etc/GMT+N"
+                "{name} has no summer time: name a place, as {place}, or {name} as an offset, \
+                 Etc/GMT+N"
             ));
         }
         // Each machine's own, and one that is none.
@@ -21,7 +22,9 @@ impl FromStr for TimeZone {
             !["localtime", "posixrules", "factory"].contains(&&*name.to_ascii_lowercase());
         let found = jiff::tz::TimeZone::get(name).ok().filter(|_| is_a_place);
         found.map(Self).ok_or_else(|| {
-            "there is no such zone; expected a name such as America/New_York, Asia/Kolkata or UTC".to_owned()
+            "there is no such zone; expected a name such as America/New_York, Asia/Kolkata or \
+             UTC"
+            .to_owned()
         })
     }
 }
@@ -50,7 +53,7 @@ impl TimeZone {
         self.0
     }
 
-    /// Its name, such as `America/New_York`.
+    /// The zone's name, such as `America/New_York`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("its zone")

@@ -1,6 +1,6 @@
 -- Notes that what was said of an hour still stands though ticks were added: they are of symbols in
--- which nothing was found. $1: the hour, $2: the detectors, $3: the kinds that may have begun in the
--- hour before. None of a whole market may have been found.
+-- which nothing was found. $1: the hour, $2: the detectors, $3: the kinds that may have begun in
+-- the hour before. None of a whole market may have been found.
 update judged_hours j
 set judged_at = now(), added_symbols = '{}'
 where j.hour = $1 and j.detectors = $2 and j.added_symbols is not null

@@ -64,7 +64,7 @@ impl Longer {
 }
 
 impl Body {
-    /// `size`: how many bytes there must be, here and below.
+    /// `size`: how many bytes there must be.
     pub fn file(mut file: File, size: u64, stop: CancellationToken) -> Self {
         if size > SMALL {
             return Self { source: BodyStream::File(file), stop, left: size };
@@ -130,12 +130,12 @@ impl Chunks {
         let mut first = Bytes::new();
         let mut rest: Vec<u8> = Vec::new();
         while (first.len() + rest.len()) as u64 <= size {
-            match stop.run_until_cancelled(self.next()).await {
-                // Whoever reads it looks whether the run is stopped.
-                None | Some(None) => break,
-                Some(Some(Err(error))) => return (joined(first, rest), Some(error)),
-                Some(Some(Ok(chunk))) if first.is_empty() => first = chunk,
-                Some(Some(Ok(chunk))) => rest.extend_from_slice(&chunk),
+            match stop.run_until_cancelled(self.next()).await.flatten() {
+                // The reader looks whether the run is stopped.
+                None => break,
+                Some(Err(error)) => return (joined(first, rest), Some(error)),
+                Some(Ok(chunk)) if first.is_empty() => first = chunk,
+                Some(Ok(chunk)) => rest.extend_from_slice(&chunk),
             }
         }
         (joined(first, rest), None)

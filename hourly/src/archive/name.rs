@@ -8,7 +8,7 @@ use regex_lite::Regex;
 pub enum FileName {
     /// Records of one partition of the topic.
     Records(Origin),
-    /// A companion that the sink writes beside the records (keys or headers), or a folder's own
+    /// A companion that the sink writes next to the records (keys or headers), or a folder's own
     /// marker.
     Companion,
     /// Nothing that the sink writes.
@@ -46,12 +46,12 @@ pub const CONFLUENT: &str = "{{topic}}+{{partition}}+{{start_offset}}.json";
 
 const TOPIC: &str = "[^/]+";
 
-/// The parts of a name that a sink writes beside the records.
+/// The parts of a name that a sink writes next to the records.
 const COMPANIONS: [&str; 2] = [".keys.", ".headers."];
 
 impl FileNameTemplate {
     /// Takes a template such as `{{topic}}-{{partition}}-{{start_offset:padding=true}}`. Names may
-    /// have `.gz` or `.zst` behind it.
+    /// have `.gz` or `.zst` after it.
     ///
     /// # Errors
     /// A sentence for clap to show.
@@ -152,7 +152,7 @@ pub fn uncompressed(name: &str) -> &str {
     name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name)
 }
 
-/// A variable may have parameters behind a colon, which only say how it is written.
+/// A variable may have parameters after a colon, which only say how it is written.
 fn variable_pattern(variable: &str) -> Result<&'static str, String> {
     match variable.split(':').next().unwrap_or_default().trim() {
         // A topic's name may itself hold what parts it from the numbers: the numbers are sought

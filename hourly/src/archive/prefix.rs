@@ -59,7 +59,7 @@ impl PrefixTemplate {
         Ok(template)
     }
 
-    /// An hour whose folder also stands for hours that are not beside it, or does not tell its
+    /// An hour whose folder also stands for hours that are not next to it, or does not tell its
     /// date: of a turn of the year, by the calendar and by weeks, each.
     fn first_ambiguous(&self) -> Option<Hour> {
         let turns = [1_483_056_000_000_000, 1_767_052_800_000_000];
@@ -244,7 +244,7 @@ mod tests {
             "%Y-%m-%d-%H-%M/",
             "%Y-%m-%d-%!/",
             "%s/",
-            // Twelve hours, centuries, years of weeks: a folder of hours that are not beside one
+            // Twelve hours, centuries, years of weeks: a folder of hours that are not next to one
             // another, or of none.
             "%Y-%m-%d-%I/",
             "%Y%j%I/",

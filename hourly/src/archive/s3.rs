@@ -153,7 +153,7 @@ impl S3Store {
             loader = loader.endpoint_url(endpoint);
         }
         let shared = loader.load().await;
-        // The SDK heeds both variables, but tells of the first alone.
+        // The SDK heeds both variables, but tells about the first alone.
         let of_service = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
         let endpoint = options
             .endpoint_url
@@ -277,11 +277,8 @@ impl S3Store {
     async fn ask_for_credentials(&self) -> Result<(), StoreError> {
         let Some(provider) = &self.credentials else { return Ok(()) };
         let asked = tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await;
-        let error = match asked {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(_) => CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT),
-        };
+        let timed_out = |_| Err(CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT));
+        let Err(error) = asked.unwrap_or_else(timed_out) else { return Ok(()) };
         let (hint, is_refusal) = no_credentials(&error);
         let cause = anyhow::anyhow!("{}", innermost(&error));
         let error = cause.context(format!("cannot sign requests to {}: {hint}", self.address));
@@ -301,7 +298,7 @@ impl S3Store {
         };
         let answer = match asked(true).await {
             // Some stores answer so to every condition: the answer to a plain request tells.
-            Err(error) if status(&error) == Some(412) => asked(false).await,
+            Err(error) if read_status(&error) == Some(412) => asked(false).await,
             answer => answer,
         };
         let answer = answer.map_err(|error| self.sort_error("read it", error))?;
@@ -320,7 +317,7 @@ impl S3Store {
         )
     }
 
-    /// The same of what changes the store.
+    /// Sorts an error of a request that changes the store.
     fn sort_write_error<E>(&self, what: &str, error: SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -337,7 +334,7 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let status = status(&error);
+        let status = read_status(&error);
         let code = error.code().unwrap_or_default().to_owned();
         let (hint, is_refusal) = match (code.as_str(), status) {
             ("NoSuchBucket", _) => ("no such bucket: create it, or correct --bucket", true),
@@ -412,7 +409,7 @@ impl Intercept for WholeListing {
     }
 }
 
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
+fn read_status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 

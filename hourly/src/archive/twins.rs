@@ -1,7 +1,7 @@
 //! Objects of one name, but for what says that they are compressed.
 //!
 //! Two lie there while an object is compressed where it lies, and where a sink was given another
-//! compression and began its object anew: then both hold the records from the same offset on, each
+//! compression and began its object again: then both hold the records from the same offset on, each
 //! as far as it goes. Where lines tell their offsets, each record counts once anyway. Where they do
 //! not, one of the two objects counts. It is the newer: what the sink wrote after that follows on
 //! its records, and not on those of the older one.
@@ -36,10 +36,12 @@ impl Twin {
     }
 }
 
-/// Those objects of a listing that are not alone with their names, by key: of the newest the newest
-/// of the others, of each other the newest.
+/// The objects of a listing that share their names with others, by key: for the newest, the newest
+/// of the others; for each other, the newest.
 #[must_use]
-pub fn twins<'a>(listing: impl Iterator<Item = &'a Object> + Clone) -> FxHashMap<Arc<str>, Twin> {
+pub fn find_twins<'a>(
+    listing: impl Iterator<Item = &'a Object> + Clone,
+) -> FxHashMap<Arc<str>, Twin> {
     // Mostly all objects of a folder are compressed alike.
     let is_packed = |object: &Object| uncompressed(&object.key).len() < object.key.len();
     if !listing.clone().any(is_packed) {
@@ -72,8 +74,8 @@ fn of_one_name(mut all: Vec<&Object>) -> Vec<(Arc<str>, Twin)> {
     all.iter().map(twin).collect()
 }
 
-/// Of two of one time the first by key counts. What tells none was stored just now, for all that is
-/// known.
+/// If two have the same time, the first by key counts. One without a time counts as stored just
+/// now.
 fn rank(object: &Object) -> (bool, Option<Timestamp>, Reverse<&str>) {
     (object.last_modified.is_none(), object.last_modified, Reverse(&*object.key))
 }
@@ -111,7 +113,7 @@ mod tests {
             ),
         ] {
             let listing: Vec<_> = listed.iter().copied().map(object).collect();
-            let twins = twins(listing.iter());
+            let twins = find_twins(listing.iter());
             let at = |of: &str| listed.iter().find(|(key, _)| *key == of).map(|(_, at)| at);
             for (key, twin) in &twins {
                 assert_eq!(twin.are_as_old(key, &twin.key), at(key) == at(&twin.key), "{key}");

@@ -76,7 +76,7 @@ pub async fn compare(db: &mut BatchDb, hours: &[Timestamp]) -> Result<(), Failur
 
 async fn compare_one(db: &mut BatchDb, hour: Timestamp, topics: &Topics) -> Result<(), Failure> {
     let due = db.query("reading hour_sums in", async |connection| read(connection, hour).await);
-    // What another version has kept is computed anew when its hour is next.
+    // What another version has kept is computed again when its hour is next.
     let Some(due) = due.await? else {
         return Ok(());
     };
@@ -171,7 +171,7 @@ fn find_missing(due: &HourToCompare, speed: &OffsetsBySource, topics: &Topics) -
     for ((source, partition), places) in speed {
         let of = (topics.get(source).map(String::as_str), *partition);
         match by_topic.iter_mut().find(|(known, ..)| *known == of) {
-            // A topic that was made anew has the same offsets again. The sums have each of them
+            // A topic that was created again has the same offsets again. The sums have each of them
             // once at most.
             Some((_, known, twice)) => {
                 *twice += known.intersection_len(places);

@@ -47,7 +47,7 @@ type SpanRow = (Timestamptz, String, i32, i64, i64);
 /// another form: the hours of their ticks stand for those.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn check_gaps(db: &mut BatchDb, naming: Naming<'_>) -> Result<(), Failure> {
     loop {
         let statement = pg::query_as(include_str!("../../sql/completeness/gaps_unchecked.sql"))
@@ -138,10 +138,10 @@ enum Between {
 }
 
 /// What may lie between two offsets. Those of a new topic before an old one's go back in time, and
-/// were stored later. History that is sent behind newer ticks was not, and neither are those of
+/// were stored later. History that is sent after newer ticks was not, and neither are those of
 /// producers whose clocks differ. Objects may be written for as long as `slack`; where nobody knows
 /// when they were stored, folders may go back by as much. Of folders that go back by more, what is
-/// missing goes on behind the one or comes before the other: not in between.
+/// missing goes on after the one or comes before the other: not in between.
 fn between(before: &Lies, after: &Lies, slack: i64) -> Between {
     let (one, other) = (&before.folder, &after.folder);
     let is_in_order = one.start < other.end;
@@ -227,10 +227,10 @@ impl Objects {
         })
     }
 
-    /// Offsets that seem to fill a recorded hole but belong to a topic that was made anew under the
-    /// same name. What lies before an offset was there when that was stored; so neither its ticks
-    /// nor its folder are later than the hole's folders, or than when the object behind the hole
-    /// was stored, by more than slack.
+    /// Offsets that seem to fill a recorded hole but belong to a topic that was created again under
+    /// the same name. What lies before an offset was there when that was stored; so neither its
+    /// ticks nor its folder are later than the hole's folders, or than when the object after the
+    /// hole was stored, by more than slack.
     async fn of_new_topic(
         &mut self,
         db: &mut BatchDb,
@@ -343,8 +343,11 @@ async fn replace(
     Ok(())
 }
 
-/// Forgets holes that the speed layer has read through: it has the ticks right before and behind
+/// Forgets holes that the speed layer has read through: it has the ticks right before and after
 /// them, or had, where retention has dropped their days.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn forget_read(db: &mut BatchDb) -> Result<(), Failure> {
     let mut asked = db.query("reading missing_offsets in", read_asked).await?;
     let mut hours: Vec<Timestamp> =
@@ -442,6 +445,9 @@ async fn see(
 
 /// Hours that are incomplete because of missing offsets, each with why. What lies between two hours
 /// counts only where a run has looked at all of them: else nobody has asked for those objects.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn lacks(
     db: &mut BatchDb,
     template: &PrefixTemplate,
@@ -484,7 +490,7 @@ impl HoursOf<'_> {
         [last, first].map(|hour| self.of_folder(hour))
     }
 
-    /// Those of the folder that an hour lies in.
+    /// The hours of the folder that an hour lies in.
     fn of_folder(&mut self, hour: Hour) -> Range<Hour> {
         let of_folder = || {
             let folder = self.template.folders(hour..hour.plus(1)).pop();
@@ -613,7 +619,7 @@ mod tests {
         assert_eq!(between(5, 3, None), folders(3, 5));
         assert_eq!(between(5, 3, Some((6, 6))), folders(3, 5));
         assert_eq!(between(5, 2, None), Between::Unknown);
-        // History that was sent behind newer ticks, and a new topic before an old one.
+        // History that was sent after newer ticks, and a new topic before an old one.
         assert_eq!(between(90, 2, Some((91, 91))), folders(90, 2));
         assert_eq!(between(90, 2, Some((93, 91))), folders(90, 2));
         assert_eq!(between(90, 2, Some((91, 3))), Between::NewTopic);

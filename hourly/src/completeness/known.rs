@@ -29,7 +29,7 @@ impl KnownOffsets {
         Self { hours, all, unclear: Vec::new() }
     }
 
-    /// Those from the first to the last one that are of hours from `start` on, hour by hour.
+    /// The offsets from the first to the last one that are of hours from `start` on, hour by hour.
     pub fn later(&self, (first, last): (u64, u64), start: Hour) -> Vec<(Hour, RoaringTreemap)> {
         let below = |of: &RoaringTreemap| first.checked_sub(1).map_or(0, |end| of.rank(end));
         let within = |(hour, of): &(Hour, RoaringTreemap)| {
@@ -63,7 +63,7 @@ impl KnownOffsets {
         self.with_hour(self.all.select(below.checked_sub(1)?)?)
     }
 
-    /// The first one behind an offset.
+    /// The first one after an offset.
     pub fn after(&self, offset: u64) -> Option<(u64, Hour)> {
         self.with_hour(self.all.select(self.all.rank(offset))?)
     }
@@ -89,7 +89,7 @@ impl KnownOffsets {
 }
 
 impl<Runs: Iterator<Item = Range<u64>>> Neighbours<'_, Runs> {
-    /// Of a gap, each with the hour of its tick.
+    /// The neighbours of a gap, each with the hour of its tick.
     pub fn of(&mut self, gap: &Range<u64>) -> Option<[(u64, Hour); 2]> {
         let before = self.before(gap.start);
         let after = self.runs.peek()?.start;
@@ -133,21 +133,21 @@ impl Present {
     }
 }
 
-/// What is known in a reach and right beside it.
+/// What is known in a reach and right next to it.
 #[derive(Debug)]
 pub struct KnownReach {
     pub offsets: KnownOffsets,
-    /// From the last offset before the reach, if any, to the first one behind it.
+    /// From the last offset before the reach, if any, to the first one after it.
     pub range: Range<u64>,
     /// What of it is recorded as missing, in order.
     pub recorded: Vec<Recorded>,
 }
 
-/// Reads what is known in a reach and right beside it. What is known to be missing around it
+/// Reads what is known in a reach and right next to it. What is known to be missing around it
 /// belongs to it, too.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn read(
     connection: &mut PgConnection,
     reach: &mut Reach,
@@ -195,7 +195,7 @@ async fn read_once(
     Ok(KnownOffsets { unclear, ..KnownOffsets::of(hours) })
 }
 
-/// First and last offset, how many are missing, those before and behind with their hours, first and
+/// First and last offset, how many are missing, those before and after with their hours, first and
 /// last folder.
 type RecordedRow = (i64, i64, i64, i64, Timestamptz, i64, Timestamptz, Timestamptz, Timestamptz);
 
@@ -247,6 +247,9 @@ fn of_hour(
 
 /// Adds offsets in a range that need no looking for. Those of objects whose hours are not written
 /// yet are there. Rejected lines and messages were no ticks, and gaps Kafka had lost.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn add_explained(
     connection: &mut PgConnection,
     names: &FileNameTemplate,

@@ -19,13 +19,13 @@ impl ArchiveLag {
     pub fn log(&self) {
         let Self { topic, partition, waiting } = self;
         let seconds = waiting.as_secs();
-        let minutes = counted(seconds / 60, "minute");
+        let text = counted(seconds / 60, "minute");
         tracing::warn!(
             topic,
             partition,
             seconds,
-            "the archive stands: the speed layer has had newer ticks of partition {partition} of {topic} than it for \
-             {minutes} (is the sink alive?)"
+            "the archive lags: for {text} the speed layer has had newer ticks of partition \
+             {partition} of {topic} (is the sink alive?)"
         );
     }
 }

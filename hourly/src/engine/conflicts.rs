@@ -6,9 +6,9 @@
 
 use crate::archive::Object;
 use crate::hour::Hour;
+use crate::pending_hours::TimeSpan;
 use crate::reader::{IN_FLIGHT, ReadError, Reader};
-use crate::scan::{self, Claim, Conflicts, Exclusions, Offsets};
-use crate::totals::Span;
+use crate::scan::{self, Conflicts, Exclusions, LineIdentity, Offsets};
 use futures::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
@@ -19,14 +19,14 @@ use std::sync::Arc;
 const RECORDS_AT_ONCE: usize = 250_000;
 
 /// Where such records are looked for.
-pub struct Search<'a> {
+pub struct ConflictSearch<'a> {
     pub reader: &'a Reader,
     pub hour: Hour,
     /// By key, each with the span of its offsets.
-    pub objects: &'a [(Object, Span)],
+    pub objects: &'a [(Object, TimeSpan)],
 }
 
-impl Search<'_> {
+impl ConflictSearch<'_> {
     /// Counts those of `repeated` of which the objects tell different things. `read` gets the sizes
     /// of the objects that were read.
     ///
@@ -59,8 +59,8 @@ impl Search<'_> {
         Ok(conflicts)
     }
 
-    /// Those of some offsets of a partition of which different things are told; and whether another
-    /// symbol or time is.
+    /// The offsets, of some of a partition, whose records differ between objects; and whether
+    /// symbol or time do.
     async fn compare(
         &self,
         topic: &str,
@@ -68,7 +68,7 @@ impl Search<'_> {
         offsets: RoaringTreemap,
         read: &mut Vec<u64>,
     ) -> Result<FxHashMap<u64, bool>, (Object, ReadError)> {
-        let may_tell = |(object, span): &&(Object, Span)| {
+        let may_tell = |(object, span): &&(Object, TimeSpan)| {
             self.reader.topic(&object.key) == topic
                 && span.is_some_and(|span| touches(&offsets, span))
         };
@@ -81,16 +81,17 @@ impl Search<'_> {
             .map(|object| {
                 let asked = Arc::clone(&asked);
                 async move {
-                    let claims = self.reader.read_with(&object, Some(asked), scan::claims).await;
-                    (object, claims)
+                    let identities =
+                        self.reader.read_with(&object, Some(asked), scan::read_identities).await;
+                    (object, identities)
                 }
             })
             .buffered(IN_FLIGHT);
         let (mut first, mut differing) = (FxHashMap::default(), FxHashMap::default());
-        while let Some((object, claims)) = reads.next().await {
-            let claims = claims.map_err(|error| (object.clone(), error))?;
+        while let Some((object, identities)) = reads.next().await {
+            let identities = identities.map_err(|error| (object.clone(), error))?;
             read.push(object.size);
-            for Claim { place, hash, whose, .. } in claims {
+            for LineIdentity { place, hash, whose, .. } in identities {
                 let (first_hash, first_whose) = *first.entry(place).or_insert((hash, whose));
                 if first_hash != hash {
                     *differing.entry(place).or_default() |= first_whose != whose;

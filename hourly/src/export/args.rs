@@ -3,7 +3,7 @@
 use crate::flags::{ArchiveArgs, DatabaseOptions, PrefixArg};
 use crate::hour::Hour;
 use crate::lake::LakeArgs;
-use crate::lake::sort::Wanted;
+use crate::lake::sort::RowFilter;
 use clap::{Parser, ValueEnum};
 use common::Timestamp;
 use common::timestamp::parse_rfc3339;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 ///
 /// What the lake of `batch-layer compact` has comes from there, all else from the raw objects. So
 /// realtime_stock may be kept for days, and what is older is still at hand. It changes nothing in
-/// PostgreSQL and the store, takes no lock, and may run beside all else.
+/// PostgreSQL and the store, takes no lock, and may run next to everything else.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct ExportArgs {
@@ -33,11 +33,11 @@ pub struct ExportArgs {
     #[arg(long, value_parser = instant, value_name = "TIME", help_heading = "Which ticks")]
     pub from: Timestamp,
 
-    /// Those before this time. Without it: before now.
+    /// Ticks before this time. Without it: before now.
     #[arg(long, value_parser = instant, value_name = "TIME", help_heading = "Which ticks")]
     pub to: Option<Timestamp>,
 
-    /// Those of this symbol alone; may be given several times.
+    /// Ticks of this symbol alone; may be given several times.
     #[arg(long, value_name = "SYMBOL", help_heading = "Which ticks")]
     pub symbol: Vec<String>,
 
@@ -97,7 +97,7 @@ pub fn is_folder(path: &Path) -> bool {
 #[derive(Debug, Clone)]
 pub struct Range {
     pub times: std::ops::Range<Timestamp>,
-    /// Those that it touches.
+    /// The hours that it touches.
     pub hours: std::ops::Range<Hour>,
 }
 
@@ -143,9 +143,9 @@ impl ExportArgs {
 
     /// What is asked for of an hour's ticks.
     #[must_use]
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> RowFilter {
         let to = self.to.map_or(i64::MAX, Timestamp::micros);
-        Wanted { symbols: self.symbol.iter().cloned().collect(), times: self.from.micros()..to }
+        RowFilter { symbols: self.symbol.iter().cloned().collect(), times: self.from.micros()..to }
     }
 }
 

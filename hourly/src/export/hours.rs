@@ -51,7 +51,7 @@ impl KnownHour {
 /// The hours of a range of which anything is known.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn with_ticks(db: &mut BatchDb, hours: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar(include_str!("../../sql/export/hours_of_range.sql"))
         .bind(Timestamptz(hours.start.start()))
@@ -61,6 +61,9 @@ pub async fn with_ticks(db: &mut BatchDb, hours: &Range<Hour>) -> Result<BTreeSe
 }
 
 /// What the tables say of an hour now.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn known(db: &mut BatchDb, hour: Hour) -> Result<KnownHour, Failure> {
     let statement =
         pg::query(include_str!("../../sql/export/known_hour.sql")).bind(Timestamptz(hour.start()));

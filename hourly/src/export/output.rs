@@ -130,7 +130,7 @@ impl Output {
     }
 
     /// # Errors
-    /// Where it cannot be written; here and below. [`SeveralTopics`] and [`ReaderGone`] are told
+    /// Where it cannot be written. [`SeveralTopics`] and [`ReaderGone`] are told
     /// apart.
     pub fn push(&mut self, content: &TickContent<'_>, place: Place) -> anyhow::Result<()> {
         if self.part.is_none() {
@@ -155,6 +155,9 @@ impl Output {
     }
 
     /// Ends an hour's topic; gives how many ticks it had.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
     pub fn end(&mut self) -> anyhow::Result<u64> {
         match &mut self.part {
             Some(_) if self.folder.is_some() => {
@@ -169,6 +172,9 @@ impl Output {
 
     /// Ends all. In a folder, no file is left of an hour of `hours` that an earlier run has
     /// written, and not this one.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
     pub fn finish(self, hours: impl Fn(Hour) -> bool) -> anyhow::Result<()> {
         self.part.map_or(Ok(()), OutputFile::finish)?;
         let Some(folder) = self.folder else { return Ok(()) };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// How often a file is opened that another process has just given its name.
 const TRIES: u32 = 3;
 
-/// A file that is being written, beside where it will be. It is deleted with the value; what a
+/// A file that is being written, next to its final place. It is deleted with the value; what a
 /// killed process has left is overwritten by the next one.
 #[derive(Debug)]
 pub struct Partial {

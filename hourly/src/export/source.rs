@@ -7,7 +7,7 @@ use crate::hour::Hour;
 use crate::index::{BatchDb, Indexed};
 use crate::lake::gather::{Gathered, Gatherer, TicksWithoutOffsets, add_kept};
 use crate::lake::look::{LakeReadError, LakeReader};
-use crate::lake::sort::{Sorter, Wanted};
+use crate::lake::sort::{RowFilter, Sorter};
 use crate::lake::table::{self, PublishedObject};
 use crate::reader::{ReadError, Reader};
 use crate::stop::stopped_exporting;
@@ -21,12 +21,12 @@ pub struct Source {
     pub store: ObjectStore,
     pub db: BatchDb,
     pub reader: Reader,
-    /// How objects are read.
+    /// The decode rules of this run, as stored in `batch_hours.decode_rules`.
     decode_rules: String,
     lake_prefix: String,
     /// Where ticks are sorted.
     folder: PathBuf,
-    wanted: Wanted,
+    wanted: RowFilter,
     /// What is written has no place for ticks that tell none.
     needs_places: bool,
     stop: CancellationToken,
@@ -91,14 +91,15 @@ impl Source {
     /// Where the ticks of an hour are.
     ///
     /// # Errors
-    /// Where the database or the store fails, here and below; an object that cannot be read is one
+    /// Where the database or the store fails; an object that cannot be read is one
     /// of the hour's lacks.
     pub async fn of_hour(&mut self, hour: Hour, known: &KnownHour) -> Result<HourTicks, Failure> {
         let mut of = HourTicks::of(hour);
         if !known.is_of(&self.store.location()) {
             return Ok(of);
         }
-        of.lake = table::counting(&mut self.db, &self.lake_prefix, &(hour..hour.plus(1))).await?;
+        of.lake = table::published_objects(&mut self.db, &self.lake_prefix, &(hour..hour.plus(1)))
+            .await?;
         of.is_in_lake = known.is_in(&of.lake);
         if !of.is_in_lake && !known.has_expired {
             of.lake.clear();
@@ -142,7 +143,7 @@ impl Source {
             of.lake.iter().filter(|object| object.source == topic).collect();
         let (mut is_complete, mut has_lost) = (of.is_in_lake, false);
         loop {
-            let (gathered, fault) = self.kept(&left).await?;
+            let (gathered, fault) = self.read_published(&left).await?;
             let Some((at, why)) = fault else {
                 of.has_lost_lake |= has_lost;
                 return Ok((gathered, is_complete));
@@ -150,20 +151,26 @@ impl Source {
             // It may have brought other ticks by then: without it from the beginning.
             let key = &left.remove(at).key;
             let (hour, location) = (of.hour, self.store.location());
-            tracing::warn!(%hour, key, error = why, "hour {hour}: {location}{key} {why}; its raw objects are read");
+            tracing::warn!(
+                %hour,
+                location,
+                key,
+                error = why,
+                "hour {hour}: {location}{key} {why}; its raw objects are read"
+            );
             (is_complete, has_lost) = (false, true);
         }
     }
 
     /// The ticks of some objects of the lake; or the first that is not what it was, and why.
-    async fn kept(
+    async fn read_published(
         &self,
         objects: &[&PublishedObject],
     ) -> Result<(Gathered, Option<(usize, String)>), Failure> {
         let look = LakeReader { store: &self.store, folder: &self.folder, stop: &self.stop };
         let mut gathered = Gathered::new(Sorter::new(&self.folder).only(self.wanted.clone()));
-        for (at, counting) in objects.iter().enumerate() {
-            gathered = match add_kept(gathered, look, counting).await {
+        for (at, published) in objects.iter().enumerate() {
+            gathered = match add_kept(gathered, look, published).await {
                 Ok(gathered) => gathered,
                 Err(LakeReadError::Away(_)) if self.stop.is_cancelled() => {
                     return Err(stopped_exporting());
@@ -199,7 +206,7 @@ impl Source {
             }
             if lacks_offsets && self.needs_places {
                 of.lacks.push(format!(
-                    "{what} is left out: its lines tell no offsets, for which the lake's columns have no place; --format csv \
+                    "{what} is left out: its lines have no offsets, for which the lake's columns have no place; --format csv \
                      has them"
                 ));
                 continue;

@@ -1,5 +1,5 @@
-//! [`BatchDb`]: the one connection of a run. Whatever is asked and written over it gets its time
-//! and the text of its error here.
+//! [`BatchDb`]: the one connection of a run. All statements get their timeout and their error's
+//! text here.
 
 use crate::lock::transaction::{self, End, TakenOver, Token, TransactionLock};
 use futures::stream::{BoxStream, TryStreamExt};
@@ -28,7 +28,7 @@ impl BatchDb {
     /// Lets the server end a statement that nobody waits for any more.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn limit_statements(&mut self) -> Result<(), Failure> {
         if !pg::has_a_session() {
             // What writes brings its limit along (`transaction::begin_locked`).
@@ -47,8 +47,11 @@ impl BatchDb {
         self.patience + Duration::from_secs(1)
     }
 
-    /// Lets `task` have the connection for as long as a statement may take. `doing`: what an error
-    /// says that it was at, up to the database's name, as in "reading the index in".
+    /// Runs `task` within the statement timeout. `doing` describes it in errors, up to the
+    /// database's name, as in "reading the index in".
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn query<T>(
         &mut self,
         doing: &str,
@@ -58,8 +61,11 @@ impl BatchDb {
         done.map_err(|error| self.failed(doing, error))
     }
 
-    /// The same of what takes longer than a statement: it keeps to the time for each of its steps
-    /// itself, as [`each_row`] does.
+    /// Runs a task of several statements; the task applies the timeout to each itself, as
+    /// [`each_row`] does.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn steps<T>(
         &mut self,
         doing: &str,
@@ -70,6 +76,9 @@ impl BatchDb {
     }
 
     /// The rows of one statement.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn fetch_all<S: Rows>(
         &mut self,
         doing: &str,
@@ -79,6 +88,9 @@ impl BatchDb {
     }
 
     /// What `decode` makes of the rows of one statement.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn read_all<S: Rows, T>(
         &mut self,
         doing: &str,
@@ -92,6 +104,9 @@ impl BatchDb {
     }
 
     /// The first row of one statement, which must be there.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn fetch_one<S: Rows>(
         &mut self,
         doing: &str,
@@ -101,6 +116,9 @@ impl BatchDb {
     }
 
     /// Its first row, if any.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn fetch_optional<S: Rows>(
         &mut self,
         doing: &str,
@@ -110,6 +128,9 @@ impl BatchDb {
     }
 
     /// What `decode` makes of it.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn read_optional<S: Rows, T>(
         &mut self,
         doing: &str,
@@ -122,35 +143,44 @@ impl BatchDb {
         .await
     }
 
-    /// Does `task` in one transaction of the run's, which keeps others from what `hold` says, and
+    /// Does `task` in one transaction of the run's, which keeps others from what `lock` says, and
     /// lasts as long as a statement may take.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn transact<T>(
         &mut self,
         doing: &str,
-        hold: TransactionLock,
+        lock: TransactionLock,
         task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> sqlx::Result<T>,
     ) -> Result<T, Failure> {
-        self.transact_or_undo(doing, hold, async |transaction| {
+        self.transact_or_undo(doing, lock, async |transaction| {
             task(transaction).await.map(End::Commit)
         })
         .await
     }
 
     /// The same, where `task` says how the transaction ends.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn transact_or_undo<T>(
         &mut self,
         doing: &str,
-        hold: TransactionLock,
+        lock: TransactionLock,
         task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> sqlx::Result<End<T>>,
     ) -> Result<T, Failure> {
         let token = self.lock.clone();
         self.query(doing, async |connection| {
-            transaction::within(connection, token.as_ref(), hold, task).await
+            transaction::within(connection, token.as_ref(), lock, task).await
         })
         .await
     }
 
     /// A statement that writes on its own. Gives how many rows it has touched.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn write(&mut self, table: &str, statement: Statement<'_>) -> Result<u64, Failure> {
         self.transact(&format!("writing {table} in"), TransactionLock::Index, async |transaction| {
             Ok(statement.execute(transaction).await?.rows_affected())

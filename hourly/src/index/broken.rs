@@ -29,7 +29,7 @@ impl BatchDb {
     /// known.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn note_broken(
         &mut self,
         object: &Object,
@@ -39,21 +39,27 @@ impl BatchDb {
     ) -> Result<bool, Failure> {
         self.transact("writing broken_objects in", TransactionLock::Index, async |transaction| {
             let is_new = insert(transaction, object, folder, broken).await?;
-            hold(transaction, &object.key, hours).await?;
+            hold_back(transaction, &object.key, hours).await?;
             Ok(is_new)
         })
         .await
     }
 
     /// Forgets that objects could not be read.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn mend(&mut self, keys: &[String]) -> Result<(), Failure> {
         if keys.is_empty() {
             return Ok(());
         }
-        self.write("broken_objects", mended(keys)).await.map(drop)
+        self.write("broken_objects", delete_broken(keys)).await.map(drop)
     }
 
     /// The folders that hold broken objects, each with their keys.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn broken(&mut self) -> Result<FxHashMap<Arc<str>, Vec<String>>, Failure> {
         let statement = pg::query_as("select folder, key from broken_objects");
         let rows: Vec<(String, String)> =
@@ -66,11 +72,17 @@ impl BatchDb {
     }
 
     /// What is broken in the end.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn broken_summary(&mut self) -> Result<BrokenSummary, Failure> {
         self.query("reading broken_objects in", summary).await
     }
 
     /// The hours that broken objects hold back.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn blocked_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
         let statement = pg::query_scalar("select distinct hour from blocked_hours");
         let hours: Vec<Timestamptz> = self.fetch_all("reading blocked_hours in", statement).await?;
@@ -79,7 +91,7 @@ impl BatchDb {
 }
 
 /// Some objects can be read again, or are others now.
-pub(super) fn mended<'q, K>(keys: &'q [K]) -> Statement<'q>
+pub(super) fn delete_broken<'q, K>(keys: &'q [K]) -> Statement<'q>
 where
     &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
@@ -104,12 +116,12 @@ async fn insert(
 }
 
 /// Also the hours that an earlier version of the object touched.
-async fn hold(
+async fn hold_back(
     transaction: &mut PgTransaction<'_>,
     key: &str,
     hours: &BTreeSet<Hour>,
 ) -> Result<(), sqlx::Error> {
-    pg::query(include_str!("../../sql/index/hold.sql"))
+    pg::query(include_str!("../../sql/index/hold_back.sql"))
         .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())))
         .bind(key)
         .execute(transaction.acquire().await?)

@@ -30,7 +30,7 @@ impl BatchDb {
     /// The lines of those of some folders below which objects are known.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn lines_of(&mut self, folders: &[&str]) -> Result<Vec<FolderLines>, Failure> {
         let statement =
             pg::query_as(include_str!("../../sql/index/lines_of_folders.sql")).bind(folders);
@@ -45,6 +45,9 @@ impl BatchDb {
     }
 
     /// How many ticks the known objects below some folders hold, without those that hold none.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn ticks_of(&mut self, folders: &[&str]) -> Result<FxHashMap<String, u64>, Failure> {
         let statement =
             pg::query_as(include_str!("../../sql/index/ticks_of_folders.sql")).bind(folders);
@@ -53,6 +56,9 @@ impl BatchDb {
     }
 
     /// Whether any known object that was read so holds a tick.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn has_ticks_of(&mut self, decode_rules: &str) -> Result<bool, Failure> {
         let statement =
             pg::query_scalar(include_str!("../../sql/index/has_ticks_of.sql")).bind(decode_rules);
@@ -60,6 +66,9 @@ impl BatchDb {
     }
 
     /// A line that is rejected for the commonest reason in some folders.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn commonest_reject(
         &mut self,
         folders: &[&str],

@@ -25,7 +25,7 @@ const LONG_AGO: Timestamp = Timestamp::from_micros(0);
 pub type NewestPlaces = BTreeMap<(String, i32), Newest>;
 
 impl Newest {
-    /// Of the two, what goes farther.
+    /// The farther of the two.
     fn and(self, other: Self) -> Self {
         let later = if other.next_offset >= self.next_offset { other } else { self };
         Self { tick: self.tick.max(other.tick), ..later }
@@ -57,7 +57,7 @@ pub fn newest_of<'h>(
     newest
 }
 
-/// Notes how far some objects go. Of a topic that was made anew since, offsets begin again.
+/// Notes how far some objects go. Of a topic that was created again since, offsets begin again.
 ///
 /// # Errors
 /// Where the database fails.

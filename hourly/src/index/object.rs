@@ -53,9 +53,9 @@ pub struct Indexed {
 /// Hashes of what an object holds of an hour: where they are the same, so is what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprints {
-    /// Of its bars and offsets, by [`crate::state::content_hash`].
+    /// Hash of its bars and offsets, by [`crate::state::content_hash`].
     pub content: u64,
-    /// Of its offsets alone, by [`crate::state::offsets_hash`].
+    /// Hash of its offsets alone, by [`crate::state::offsets_hash`].
     pub offsets: u64,
 }
 

@@ -18,7 +18,7 @@ impl BatchDb {
     /// What the index says about an hour. It must be taken before anything else is read.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn snapshot(&mut self, hour: Hour) -> Result<IndexSnapshot, Failure> {
         self.query("reading the index in", async |connection| read(connection, hour).await).await
     }
@@ -27,6 +27,9 @@ impl BatchDb {
 impl IndexSnapshot {
     /// Whether the index still says the same, in a transaction that keeps it so. Another one that
     /// would write the same hour waits from here on.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn is_current(
         &self,
         transaction: &mut PgTransaction<'_>,

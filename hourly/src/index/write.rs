@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 /// An object that has been read.
 #[derive(Debug)]
-pub struct Entry {
+pub struct IndexedObject {
     pub object: Object,
     /// The prefix of the listing that showed it.
     pub folder: Arc<str>,
@@ -31,7 +31,7 @@ pub struct Entry {
     pub lines: u64,
     pub rejected: u64,
     pub rejects: Vec<RejectedLine>,
-    pub hours: Vec<Holding>,
+    pub hours: Vec<IndexedHour>,
     /// Some of its ticks do not tell their offset.
     pub lacks_offsets: bool,
     /// How it was read.
@@ -45,10 +45,10 @@ pub struct Entry {
 
 /// What an object holds of an hour.
 #[derive(Debug, Clone)]
-pub struct Holding {
+pub struct IndexedHour {
     pub hour: Hour,
     pub ticks: u64,
-    /// Those of them that do not tell their offset.
+    /// Ticks without an offset.
     pub without_offsets: u64,
     /// The times of the first and of the last of them.
     pub span: RangeInclusive<Timestamp>,
@@ -62,7 +62,7 @@ const WRITING: &str = "writing the index in";
 
 impl BatchDb {
     /// Replaces what is known of some objects.
-    pub async fn store(&mut self, entries: &[Entry]) -> Result<(), Failure> {
+    pub async fn store(&mut self, entries: &[IndexedObject]) -> Result<(), Failure> {
         self.transact(WRITING, TransactionLock::Index, async |transaction| {
             store(transaction, entries).await
         })
@@ -217,7 +217,10 @@ pub struct Removed {
     pub covered: u64,
 }
 
-async fn store(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+async fn store(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[IndexedObject],
+) -> Result<(), sqlx::Error> {
     let replacing =
         entries.iter().filter_map(|entry| Some((&**entry.instead_of.last()?, &*entry.object.key)));
     rename(replacing).execute(transaction.acquire().await?).await?;
@@ -266,15 +269,15 @@ fn rename<'k>(renamed: impl Iterator<Item = (&'k str, &'k str)>) -> Statement<'k
     pg::query(statement).bind(old).bind(new)
 }
 
-fn keys_of(entries: &[Entry]) -> Vec<&str> {
+fn keys_of(entries: &[IndexedObject]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.key).collect()
 }
 
-fn decode_rules_of(entries: &[Entry]) -> Vec<&str> {
+fn decode_rules_of(entries: &[IndexedObject]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.decode_rules).collect()
 }
 
-fn etags(entries: &[Entry]) -> Vec<&str> {
+fn etags(entries: &[IndexedObject]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.etag).collect()
 }
 
@@ -293,10 +296,10 @@ struct Version {
     taken_in: i64,
 }
 
-/// Those of some objects.
+/// The versions of some objects that are in sums.
 async fn read_summed(
     transaction: &mut PgTransaction<'_>,
-    entries: &[Entry],
+    entries: &[IndexedObject],
 ) -> Result<Summed, sqlx::Error> {
     let rows: Vec<(String, Timestamptz, i64, i64, i64, i64, i64)> =
         pg::query_as(include_str!("../../sql/index/summed.sql"))
@@ -318,7 +321,7 @@ async fn read_summed(
 /// those that they hold the same of.
 async fn withdraw(
     transaction: &mut PgTransaction<'_>,
-    entries: &[Entry],
+    entries: &[IndexedObject],
     summed: &Summed,
 ) -> Result<(), sqlx::Error> {
     let holdings = entries.iter().flat_map(|entry| entry.hours.iter().map(move |of| (entry, of)));
@@ -336,18 +339,19 @@ async fn withdraw(
     let keys = keys_of(entries);
     uncount_gone(transaction, &keys).await?;
     forget_objects(transaction, &keys).await?;
-    broken::mended(&keys).execute(transaction.acquire().await?).await.map(drop)
+    broken::delete_broken(&keys).execute(transaction.acquire().await?).await.map(drop)
 }
 
 async fn insert_objects(
     transaction: &mut PgTransaction<'_>,
-    entries: &[Entry],
+    entries: &[IndexedObject],
 ) -> Result<(), sqlx::Error> {
-    let texts = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
-    let numbers = |of: fn(&Entry) -> u64| {
+    let texts = |of: fn(&IndexedObject) -> &str| entries.iter().map(of).collect::<Vec<_>>();
+    let numbers = |of: fn(&IndexedObject) -> u64| {
         entries.iter().map(|entry| of(entry).cast_signed()).collect::<Vec<_>>()
     };
-    let modified = |entry: &Entry| entry.object.last_modified.unwrap_or_else(Timestamp::now);
+    let modified =
+        |entry: &IndexedObject| entry.object.last_modified.unwrap_or_else(Timestamp::now);
     let modified = Timestamptz::all(entries.iter().map(modified));
     pg::query(include_str!("../../sql/index/insert_objects.sql"))
         .bind(texts(|entry| &entry.object.key))
@@ -366,7 +370,7 @@ async fn insert_objects(
 
 async fn insert_hours(
     transaction: &mut PgTransaction<'_>,
-    entries: &[Entry],
+    entries: &[IndexedObject],
     summed: &Summed,
 ) -> Result<(), sqlx::Error> {
     let (mut hours, mut keys, mut ticks, mut wanted) =
@@ -377,22 +381,22 @@ async fn insert_hours(
     let (mut first, mut last) = (Vec::new(), Vec::new());
     let (mut offsets, mut without_offsets) = (Vec::new(), Vec::new());
     for entry in entries {
-        for holding in &entry.hours {
-            first.push(Timestamptz(*holding.span.start()));
-            last.push(Timestamptz(*holding.span.end()));
-            hours.push(Timestamptz(holding.hour.start()));
+        for indexed in &entry.hours {
+            first.push(Timestamptz(*indexed.span.start()));
+            last.push(Timestamptz(*indexed.span.end()));
+            hours.push(Timestamptz(indexed.hour.start()));
             keys.push(&*entry.object.key);
-            ticks.push(holding.ticks.cast_signed());
-            content_hashes.push(holding.fingerprints.content.cast_signed());
-            offsets_hashes.push(holding.fingerprints.offsets.cast_signed());
+            ticks.push(indexed.ticks.cast_signed());
+            content_hashes.push(indexed.fingerprints.content.cast_signed());
+            offsets_hashes.push(indexed.fingerprints.offsets.cast_signed());
             wanted.push(entry.wanted);
-            let (in_sums, is_same) = is_same(summed, entry, holding);
+            let (in_sums, is_same) = is_same(summed, entry, indexed);
             before.push(in_sums.map(|of| of.content_hash));
             offsets_hashes_before.push(in_sums.map(|of| of.offsets_hash));
             ticks_before.push(in_sums.map(|of| of.ticks));
             without_offsets_before.push(in_sums.map(|of| of.without_offsets));
-            without_offsets.push(holding.without_offsets.cast_signed());
-            offsets.push(holding.offsets.as_deref().filter(|_| in_sums.is_none()));
+            without_offsets.push(indexed.without_offsets.cast_signed());
+            offsets.push(indexed.offsets.as_deref().filter(|_| in_sums.is_none()));
             known.push(is_same);
         }
     }
@@ -454,18 +458,22 @@ async fn insert_emptied(
 
 /// What of an object is in an hour's sums, if anything is, and whether it is what the object holds
 /// now.
-fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<Version>, bool) {
+fn is_same(
+    summed: &Summed,
+    entry: &IndexedObject,
+    indexed: &IndexedHour,
+) -> (Option<Version>, bool) {
     if summed.is_empty() {
         return (None, false);
     }
-    let before = summed.get(&(entry.object.key.to_string(), holding.hour)).copied();
-    let content = holding.fingerprints.content.cast_signed();
+    let before = summed.get(&(entry.object.key.to_string(), indexed.hour)).copied();
+    let content = indexed.fingerprints.content.cast_signed();
     (before, before.is_some_and(|of| [of.content_hash, of.taken_in].contains(&content)))
 }
 
 async fn insert_rejects(
     transaction: &mut PgTransaction<'_>,
-    entries: &[Entry],
+    entries: &[IndexedObject],
 ) -> Result<(), sqlx::Error> {
     let rejects = || {
         entries
@@ -525,7 +533,7 @@ async fn remove(
         .bind(keys)
         .execute(transaction.acquire().await?)
         .await?;
-    broken::mended(keys).execute(transaction.acquire().await?).await?;
+    broken::delete_broken(keys).execute(transaction.acquire().await?).await?;
     let covered = covered.rows_affected();
     Ok(Removed {
         kept_hours: kept.rows_affected(),
@@ -550,7 +558,7 @@ async fn note_deleted(
 }
 
 /// Objects that were deleted are there again, with what sums have of them. Where they are not as
-/// they were, the hours are computed anew, and forget it then.
+/// they were, the hours are computed again, and forget it then.
 async fn forget_deleted<K>(
     transaction: &mut PgTransaction<'_>,
     keys: &[K],
@@ -563,8 +571,8 @@ where
 }
 
 /// Objects that were deleted because the lake has their ticks are there again, with all of these.
-/// Of one that came again with fewer, as a sink writes an object by its first part, the lake has
-/// the others still.
+/// If one came again with fewer, as a sink writes an object by its first part, the lake still has
+/// the others.
 async fn forget_covered<K>(
     transaction: &mut PgTransaction<'_>,
     keys: &[K],

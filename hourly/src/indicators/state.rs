@@ -27,15 +27,15 @@ pub const COLUMNS: [&str; 14] = [
 ];
 
 /// A bar's [`COLUMNS`]; `None` before the first bar for which a column is defined.
-pub type Values = [Option<f64>; COLUMNS.len()];
+pub type BarValues = [Option<f64>; COLUMNS.len()];
 
-/// Of the layout of bytes and of what the numbers mean. A state with another one is as if it had
-/// not been kept.
+/// Version of the layout of bytes and of the meaning of the numbers. A state with another one is as
+/// if it had not been kept.
 const VERSION: u8 = 1;
 
 /// The longest window that is looked back at.
 const WINDOW: usize = 50;
-/// Of RSI and ATR.
+/// Periods of RSI and ATR (Wilder 1978).
 const WILDER: u64 = 14;
 /// MACD's slow average is begun with 26 bars, its fast one with the last 12 of them.
 const FAST_BEGINS: u64 = 14;
@@ -81,21 +81,21 @@ struct Closes {
     count: u64,
 }
 
-/// A variance over the last 20 closes: sums of their distances from `shift`, which are made anew
-/// now and then.
+/// A variance over the last 20 closes: sums of their distances from `shift`, which are computed
+/// again now and then.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Bands {
     shift: f64,
     sum: f64,
     squares: f64,
     peak: f64,
-    /// Bars until they are made anew.
+    /// Bars until they are computed again.
     left: u64,
 }
 
 impl State {
     /// Takes in the next bar; gives its values.
-    pub fn push(&mut self, bar: &Bar) -> Values {
+    pub fn push(&mut self, bar: &Bar) -> BarValues {
         let (number, close) = (self.bars, bar.close);
         let before = self.closes.ago(0);
         self.bars += 1;
@@ -362,7 +362,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Up to 1,500 bars: walks, stretches on which nothing moves, leaps, and prices of pennies
-    /// beside those of millions.
+    /// next to those of millions.
     fn some_bars() -> impl Strategy<Value = Vec<Bar>> {
         let kind =
             prop_oneof![3 => Just(1_i64), 1 => Just(0), 1 => Just(1000), 1 => Just(100_000_000)];
@@ -390,13 +390,13 @@ mod tests {
         })
     }
 
-    fn values(bars: &[Bar]) -> Vec<Values> {
+    fn values(bars: &[Bar]) -> Vec<BarValues> {
         let mut state = State::default();
         bars.iter().map(|bar| state.push(bar)).collect()
     }
 
     /// Bits, so that zeros with another sign count, too.
-    fn bits(values: &[Values]) -> Vec<[Option<u64>; COLUMNS.len()]> {
+    fn bits(values: &[BarValues]) -> Vec<[Option<u64>; COLUMNS.len()]> {
         values.iter().map(|values| values.map(|value| value.map(f64::to_bits))).collect()
     }
 
@@ -421,7 +421,7 @@ mod tests {
             }
             let mut kept = State::from_bytes(&state.to_bytes()).unwrap();
             prop_assert_eq!(&kept, &state);
-            let rest: Vec<Values> = after.iter().map(|bar| kept.push(bar)).collect();
+            let rest: Vec<BarValues> = after.iter().map(|bar| kept.push(bar)).collect();
             prop_assert_eq!(bits(&rest), bits(&values(&bars)[before.len()..]));
         }
     }

@@ -1,6 +1,6 @@
 //! The tables around the indicators.
 
-use super::state::{Bar, COLUMNS, State, Values};
+use super::state::{Bar, BarValues, COLUMNS, State};
 use crate::hour::Hour;
 use common::Timestamp;
 use futures::TryStreamExt;
@@ -28,7 +28,7 @@ impl Interval {
         }
     }
 
-    /// How many bars at least lie behind a state that is kept: as far back as ticks are often late.
+    /// How many bars at least lie after a state that is kept: as far back as ticks are often late.
     pub const fn kept_back(self) -> usize {
         match self {
             Self::Hour => 48,
@@ -60,7 +60,7 @@ impl StaleSymbol {
 /// Marks symbols that have a row in an hour, or have had one until now.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn mark(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
@@ -80,6 +80,9 @@ pub async fn mark(
 pub const SYMBOLS_WITH_ROWS: &str = include_str!("../../sql/indicators/symbols.sql");
 
 /// The start of the exchange's day that holds an hour.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn first_day(
     connection: &mut PgConnection,
     hour: Hour,
@@ -94,6 +97,9 @@ pub async fn first_day(
 
 /// The symbols that have rows, or should have, from the exchange's day on that holds the first of
 /// some hours.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn symbols(
     transaction: &mut PgTransaction<'_>,
     hours: &Range<Hour>,
@@ -107,8 +113,11 @@ pub async fn symbols(
     Ok(symbols.into_iter().collect())
 }
 
-/// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew or move
+/// At most `limit` marked symbols. Until the transaction ends, nobody can mark them again or move
 /// the exchange.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn marks(
     connection: &mut PgConnection,
     limit: i64,
@@ -127,7 +136,7 @@ pub async fn marks(
     rows.iter().map(mark).collect()
 }
 
-/// A symbol, and the bar behind which those begin that are asked for; `None`: with its first.
+/// A symbol, and the bar after which the requested ones begin; `None`: with its first.
 pub type BarsAfter<'a> = (&'a str, Option<Timestamp>);
 
 /// What is gone on from.
@@ -140,7 +149,10 @@ pub struct SavedState {
 
 /// The states from which the marked symbols can be gone on with: nothing that is in them has
 /// changed.
-pub async fn kept(
+///
+/// # Errors
+/// Where the database fails.
+pub async fn read_states(
     connection: &mut PgConnection,
     interval: Interval,
     marks: &[StaleSymbol],
@@ -171,6 +183,9 @@ pub fn asked<'m>(marks: &'m [StaleSymbol], kept: &[SavedState]) -> Vec<BarsAfter
 }
 
 /// How many hours there are of each symbol.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn count_bars(
     connection: &mut PgConnection,
     asked: &[BarsAfter<'_>],
@@ -190,7 +205,7 @@ const DAYS: &str = include_str!("../../sql/indicators/days.sql");
 /// The bars of some symbols, which come in order, each with its start.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn bars(
     connection: &mut PgConnection,
     interval: Interval,
@@ -236,7 +251,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub fn add(&mut self, symbol: &'a str, start: Timestamp, bar: &Bar, values: &Values) {
+    pub fn add(&mut self, symbol: &'a str, start: Timestamp, bar: &Bar, values: &BarValues) {
         self.symbols.push(symbol);
         self.starts.push(Timestamptz(start));
         self.closes.push(bar.close);
@@ -264,6 +279,9 @@ impl<'a> States<'a> {
 
 /// Deletes what is no longer true: rows from the marks on that are not among the new ones, and
 /// states with what has changed.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn delete(
     connection: &mut PgConnection,
     interval: Interval,
@@ -289,6 +307,9 @@ pub async fn delete(
 }
 
 /// Writes the rows that are others than they were.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn write(
     connection: &mut PgConnection,
     interval: Interval,
@@ -309,6 +330,9 @@ pub async fn write(
 }
 
 /// Keeps states for the runs to come.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn keep(
     connection: &mut PgConnection,
     interval: Interval,
@@ -325,6 +349,9 @@ pub async fn keep(
 }
 
 /// Lets the symbols of an hour be computed from their first bar on.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn forget(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/indicators/forget_states.sql"))
         .bind(Timestamptz(hour.start()))
@@ -334,6 +361,9 @@ pub async fn forget(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(
 }
 
 /// The marked symbols are up to date.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn unmark(
     connection: &mut PgConnection,
     marks: &[StaleSymbol],

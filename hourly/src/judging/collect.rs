@@ -1,6 +1,6 @@
 //! An hour's ticks out of the objects that hold them, symbol by symbol in the order of time.
 //!
-//! Of the hours before and behind it the ticks nearest to it come along, as a margin for those at
+//! Of the hours before and after it the ticks nearest to it come along, as a margin for those at
 //! its ends.
 
 use crate::checksum::TickContent;
@@ -8,7 +8,7 @@ use crate::hour::Hour;
 use crate::scan::{Line, LinePosition, ScanError, ScanOptions, Visitor, place_of, visit};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::{Quote, Revision};
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::tick::Prices;
 use common::{OrderKey, Place, Price, Reject, Symbol, SymbolMap, Timestamp, Volume};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -29,20 +29,20 @@ pub fn margins(hour: Hour) -> (Timestamp, Timestamp) {
 /// One tick, and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CollectedTick {
-    /// A number that whoever holds it knows.
+    /// Index into the owner's list of symbols.
     pub symbol: u32,
     pub key: OrderKey,
     pub prices: Prices,
     pub volume: Option<Volume>,
     /// Bid and ask in units of 10^-9; 0: none.
     pub quote: (i64, i64),
-    /// The feed's own number and one; 0: none.
+    /// The feed's sequence number plus one; 0: none.
     pub after_sequence: u64,
     /// What its conditions say.
     pub sale: Sale,
-    /// Of those that are known; [`UNKNOWN_TOPIC`] and above: of none.
+    /// Index of the topic among the known ones; [`UNKNOWN_TOPIC`] and above: none of them.
     pub topic: u8,
-    /// Of its object among all in the order of their keys, and of its line in that.
+    /// Number of its object in the order of keys, and of its line in the object.
     pub order: (u32, u32),
     /// Whether the line has an offset. If not, the place is derived from the object's name and the
     /// lines before it.
@@ -71,7 +71,7 @@ impl CollectedTick {
 
 /// Which ticks of an object are wanted.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct TickSelection {
     pub hour: Hour,
     /// How many ticks of it there are, each counted once.
     pub ticks: usize,
@@ -83,7 +83,7 @@ pub struct Wanted {
     pub conditions: Arc<Conditions>,
     /// Whether those before it are among them.
     pub with_before: bool,
-    /// Of which is to be said whether there are ticks in them.
+    /// Pauses that are searched for ticks.
     pub pauses: Arc<Pauses>,
 }
 
@@ -95,7 +95,7 @@ pub struct Pauses {
     by_partition: FxHashMap<(u8, i32), Vec<Pause>>,
     /// How long the longest is, in microseconds.
     longest: i64,
-    /// The first instant of all of them, and the one behind the last.
+    /// The first instant of all of them, and the one after the last.
     within: Option<(Timestamp, Timestamp)>,
 }
 
@@ -134,7 +134,7 @@ impl Pauses {
     }
 
     /// The numbers of those that an instant lies in.
-    fn those_that_hold(&self, partition: (u8, i32), at: Timestamp) -> impl Iterator<Item = usize> {
+    fn pauses_at(&self, partition: (u8, i32), at: Timestamp) -> impl Iterator<Item = usize> {
         let pauses = self.by_partition.get(&partition).map_or(&[][..], Vec::as_slice);
         let next = &pauses[pauses.partition_point(|pause| pause.until <= at)..];
         let may_hold = move |pause: &&Pause| pause.until.micros() - self.longest <= at.micros();
@@ -147,7 +147,7 @@ impl Pauses {
 
 /// Which object ticks are of.
 #[derive(Debug, Clone, Copy)]
-pub struct Whose {
+pub struct ObjectRank {
     pub topic: u8,
     /// Among all that are read, in the order of their keys.
     pub rank: u32,
@@ -158,7 +158,7 @@ pub struct Whose {
 pub struct CollectedTicks {
     pub symbols: Vec<Box<str>>,
     pub ticks: Vec<CollectedTick>,
-    /// Of pauses, by their numbers, the seconds in which it has ticks.
+    /// The seconds of each pause, by number, in which it has ticks.
     pub interrupted: Interrupted,
 }
 
@@ -197,10 +197,11 @@ enum Side {
 pub fn collect(
     input: impl Read,
     options: &ScanOptions,
-    wanted: &Wanted,
-    whose: Whose,
+    wanted: &TickSelection,
+    whose: ObjectRank,
 ) -> Result<CollectedTicks, ScanError> {
-    let mut of_lines = OfLines { options, collecting: Collecting::new(wanted.clone(), whose) };
+    let mut of_lines =
+        LineCollector { options, collecting: Collecting::new(wanted.clone(), whose) };
     match visit(input, options, &mut of_lines) {
         Ok(()) => Ok(of_lines.collecting.finish()),
         Err(error) => Err(ScanError { error, hours: Vec::new() }),
@@ -208,17 +209,19 @@ pub fn collect(
 }
 
 /// Collects what an object's lines say.
-struct OfLines<'a> {
+struct LineCollector<'a> {
     options: &'a ScanOptions,
     collecting: Collecting,
 }
 
-impl Visitor for OfLines<'_> {
-    fn record(&mut self, record: &Record<'_>, spot: LinePosition) {
-        let identified = record.provenance.and_then(|position| place_of(position, spot.element));
-        let place =
-            || identified.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
-        let number = u32::try_from(spot.order.0).unwrap_or(u32::MAX);
+impl Visitor for LineCollector<'_> {
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
+        let identified =
+            record.provenance.and_then(|provenance| place_of(provenance, position.element));
+        let place = || {
+            identified.map_or_else(|| self.options.origin.place(position.order), |(place, _)| place)
+        };
+        let number = u32::try_from(position.order.0).unwrap_or(u32::MAX);
         self.collecting.add(&TickContent::of(record), place, (identified.is_some(), number));
     }
 
@@ -227,8 +230,8 @@ impl Visitor for OfLines<'_> {
 
 /// Collects what is wanted of one object.
 pub struct Collecting {
-    wanted: Wanted,
-    whose: Whose,
+    wanted: TickSelection,
+    whose: ObjectRank,
     /// The hour and its margins.
     window: (Timestamp, Timestamp),
     /// `None`: it is not wanted.
@@ -241,7 +244,7 @@ pub struct Collecting {
 
 impl Collecting {
     #[must_use]
-    pub fn new(wanted: Wanted, whose: Whose) -> Self {
+    pub fn new(wanted: TickSelection, whose: ObjectRank) -> Self {
         let window = margins(wanted.hour);
         let (numbers, margins) = (SymbolMap::default(), FxHashMap::default());
         let room = wanted.ticks + SPARE;
@@ -263,7 +266,7 @@ impl Collecting {
         let at = content.timestamp;
         if self.wanted.pauses.may_hold(at) {
             let partition = (self.whose.topic, place().partition);
-            for number in self.wanted.pauses.those_that_hold(partition, at) {
+            for number in self.wanted.pauses.pauses_at(partition, at) {
                 self.part
                     .interrupted
                     .entry(number)
@@ -374,7 +377,7 @@ pub struct GatheredTicks {
     ticks: Vec<CollectedTick>,
     /// With so many some may be there twice.
     room: usize,
-    /// Of pauses, by their numbers, the seconds in which there are ticks.
+    /// The seconds of each pause, by number, in which there are ticks.
     pub interrupted: Interrupted,
 }
 
@@ -441,8 +444,8 @@ impl GatheredTicks {
 mod tests {
     use super::*;
 
-    fn some_wanted(hour: Hour) -> Wanted {
-        Wanted {
+    fn some_wanted(hour: Hour) -> TickSelection {
+        TickSelection {
             hour,
             ticks: 0,
             symbols: None,
@@ -453,7 +456,7 @@ mod tests {
         }
     }
 
-    /// Adds the tick of a second behind the hour's begin, so many times.
+    /// Adds the tick of a second after the hour's begin, so many times.
     fn add(collecting: &mut Collecting, (second, offset): (i64, i64), times: usize) {
         let at = collecting.wanted.hour.start().plus_micros(second * 1_000_000).to_string();
         let line = format!(r#"{{"symbol":"A","timestamp":"{at}","price":1,"volume":1}}"#);
@@ -471,8 +474,9 @@ mod tests {
         let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
         let mut gathered = GatheredTicks::with_room(2);
         for rank in 0..4 {
-            let whose = Whose { topic: 0, rank };
-            let mut collecting = Collecting::new(Wanted { ticks: 2, ..some_wanted(hour) }, whose);
+            let whose = ObjectRank { topic: 0, rank };
+            let mut collecting =
+                Collecting::new(TickSelection { ticks: 2, ..some_wanted(hour) }, whose);
             add(&mut collecting, (0, 0), SPARE / 2);
             add(&mut collecting, (1, 1), SPARE);
             let part = collecting.finish();
@@ -486,14 +490,14 @@ mod tests {
         assert_eq!(first.collect::<Vec<_>>(), [(0, 0), (1, 0)]);
     }
 
-    /// What is left of ticks at these seconds behind the hour's begin, each the one tick of an
+    /// What is left of ticks at these seconds after the hour's begin, each the one tick of an
     /// object.
     fn left(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
         let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
         let wanted = some_wanted(hour);
         let mut gathered = GatheredTicks::default();
         for (rank, second) in (0..).zip(seconds) {
-            let mut collecting = Collecting::new(wanted.clone(), Whose { topic: 0, rank });
+            let mut collecting = Collecting::new(wanted.clone(), ObjectRank { topic: 0, rank });
             add(&mut collecting, (second, i64::from(rank)), 1);
             gathered.add(collecting.finish());
         }
@@ -525,12 +529,12 @@ mod tests {
             pause(2, 150, 160),
             pause(3, 300, 301),
         ]);
-        let holding = |second| pauses.those_that_hold((0, 3), at(second)).collect::<Vec<_>>();
+        let holding = |second| pauses.pauses_at((0, 3), at(second)).collect::<Vec<_>>();
         assert_eq!(holding(50), [0]);
         assert_eq!(holding(95), [0, 1]);
         assert_eq!(holding(155), [2, 1]);
         assert!(holding(200).is_empty());
         assert_eq!(holding(300), [3]);
-        assert_eq!(pauses.those_that_hold((0, 4), at(50)).count(), 0);
+        assert_eq!(pauses.pauses_at((0, 4), at(50)).count(), 0);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Ticks that are in memory at once: 120 MB.
 const TICKS_AT_ONCE: u64 = 1_000_000;
-/// The same of symbols, for the sake of their margins.
+/// Symbols that are judged at once, at most, because of their margins.
 const SYMBOLS_AT_ONCE: usize = 10_000;
 /// How often the objects of an hour are read that is too large to be judged whole.
 const READS: usize = 4;
@@ -29,7 +29,7 @@ pub struct Groups {
 
 /// All symbols at once, where they fit. Of a larger hour those alone of which something was
 /// `found`.
-pub fn groups(mut symbols: Vec<(Box<str>, u64)>, found: &FxHashSet<&str>) -> Groups {
+pub fn split_symbols(mut symbols: Vec<(Box<str>, u64)>, found: &FxHashSet<&str>) -> Groups {
     let ticks = symbols.iter().map(|(_, ticks)| ticks).sum();
     if ticks <= TICKS_AT_ONCE && symbols.len() <= SYMBOLS_AT_ONCE {
         return Groups { groups: vec![Group { symbols: None, ticks }], left: 0 };
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_hour_that_fits_is_judged_whole() {
-        let groups = groups(named(500, 2_000), &FxHashSet::default());
+        let groups = split_symbols(named(500, 2_000), &FxHashSet::default());
         assert_eq!(
             groups,
             Groups { groups: vec![Group { symbols: None, ticks: TICKS_AT_ONCE }], left: 0 }
@@ -75,8 +75,9 @@ mod tests {
 
     #[test]
     fn of_a_larger_hour_the_symbols_are_judged_in_which_something_was_found() {
-        assert_eq!(groups(named(500, 40_000), &FxHashSet::default()), Groups::default());
-        let found = groups(named(500, 40_000), &FxHashSet::from_iter(["S7", "S8", "S499", "gone"]));
+        assert_eq!(split_symbols(named(500, 40_000), &FxHashSet::default()), Groups::default());
+        let found =
+            split_symbols(named(500, 40_000), &FxHashSet::from_iter(["S7", "S8", "S499", "gone"]));
         assert_eq!(found.groups.len(), 1);
         assert_eq!((found.groups[0].ticks, found.left), (120_000, 0));
         assert!(found.groups[0].symbols.as_ref().is_some_and(|symbols| symbols.contains("S499")));
@@ -87,7 +88,7 @@ mod tests {
         let mut symbols = named(500, 40_000);
         symbols.push(("WIDE".into(), TICKS_AT_ONCE + 1));
         let names: Vec<Box<str>> = symbols.iter().map(|(symbol, _)| symbol.clone()).collect();
-        let found = groups(symbols, &names.iter().map(|name| &**name).collect());
+        let found = split_symbols(symbols, &names.iter().map(|name| &**name).collect());
         assert!(found.groups.iter().all(|group| group.ticks <= TICKS_AT_ONCE));
         assert_eq!((found.groups.len(), found.left), (READS, 501 - READS * 25));
     }

@@ -30,16 +30,17 @@ pub async fn report_others(db: &mut BatchDb, detectors: &str, due: &[Hour]) -> R
         .iter()
         .find_map(|(of, count, first)| Some((differing(of, detectors)?, count, first)));
     if let Some((flags, count, first)) = differing {
-        let (first, what) =
-            (Hour::from(*first), "hour[s] [was|were] judged by other flags within a day");
+        let first = Hour::from(*first);
+        let what = "hour[s] [was|were] judged by other flags within a day";
+        let text = inflected(count.cast_unsigned(), what);
         tracing::warn!(
             hours = count,
             first = %first,
             flags,
-            "{} ({flags}), the first {first}, and this run judges anew: where another batch-layer works on this database, \
-             each takes back the verdicts of the other one in every run, and the clean views change with them. Give all of \
-             a database the same, or each stream a database of its own",
-            inflected(count.cast_unsigned(), what)
+            "{text} ({flags}), the first {first}, and this run judges them again: where another \
+             batch-layer works on this database, each takes back the verdicts of the other one in \
+             every run, and the clean views change with them. Give all of a database the same \
+             flags, or each stream a database of its own"
         );
     }
     Ok(())

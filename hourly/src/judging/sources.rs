@@ -1,7 +1,7 @@
 //! Where an hour's ticks are read from: its raw objects, and the lake's where some of those are
 //! gone.
 
-use super::collect::{self, CollectedTicks, Collecting, Wanted, Whose};
+use super::collect::{self, CollectedTicks, Collecting, ObjectRank, TickSelection};
 use super::store::HourToJudge;
 use super::unread::{JudgeObstacle, unread};
 use crate::archive::Object;
@@ -33,7 +33,7 @@ impl TickSource {
     pub fn topic<'a>(&'a self, reader: &'a Reader) -> &'a str {
         match self {
             Self::Raw(object) => reader.topic(&object.key),
-            Self::Lake(counting) => &counting.source,
+            Self::Lake(published) => &published.source,
         }
     }
 }
@@ -70,8 +70,8 @@ pub struct DueHours {
 /// The hours that are to be judged now and can be: those of the window, and as many `older` ones.
 ///
 /// # Errors
-/// Where the database fails; here and below.
-pub async fn due(
+/// Where the database fails.
+pub async fn find_due_hours(
     db: &mut BatchDb,
     from: (Option<&Lake>, &Reader),
     (detectors, decode_rules): (&str, &str),
@@ -106,7 +106,10 @@ fn some(many: usize, few: usize, seed: u64) -> Vec<usize> {
     (0..first).chain((0..by_chance).map(|number| first + (start + number) % left)).collect()
 }
 
-/// Those of some hours whose raw objects are gone and for which the lake stands.
+/// The hours, of some, whose raw objects are gone and which the lake covers.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn lake_hours(
     db: &mut BatchDb,
     (lake, reader): (Option<&Lake>, &Reader),
@@ -115,11 +118,14 @@ pub async fn lake_hours(
 ) -> Result<FxHashSet<Hour>, Failure> {
     let Some(lake) = lake else { return Ok(FxHashSet::default()) };
     let location = reader.store().location();
-    lake.stands_for(db, hours, Required { decode_rules, location: &location }).await
+    lake.covers(db, hours, Required { decode_rules, location: &location }).await
 }
 
-/// What has ticks of the hour before, of an hour, and of the one behind it.
-pub async fn around(
+/// What has ticks of the hour before, of an hour, and of the one after it.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn read_three_hours(
     db: &mut BatchDb,
     from: (Option<&Lake>, &Reader),
     decode_rules: &str,
@@ -131,7 +137,7 @@ pub async fn around(
     for (hour, of) in hours.into_iter().zip(&mut all) {
         of.raw = db.objects_of(hour).await?;
         if let Some(lake) = from.0.filter(|_| of_lake.contains(&hour)) {
-            of.lake = lake.counting(db, hour).await?;
+            of.lake = lake.published_objects(db, hour).await?;
         }
     }
     Ok(all)
@@ -153,27 +159,30 @@ pub fn reads(hours: [HourSources; 3], decode_rules: &str) -> Vec<TickSource> {
 /// What a raw object has of what is wanted.
 ///
 /// # Errors
-/// Where it cannot be read; here and below.
+/// Where it cannot be read.
 pub async fn read_raw(
     reader: &Reader,
     object: &Object,
-    (wanted, whose): (Wanted, Whose),
+    (wanted, whose): (TickSelection, ObjectRank),
 ) -> Result<CollectedTicks, JudgeObstacle> {
     let collect = move |body, options: &_| collect::collect(body, options, &wanted, whose);
     reader.read_with(object, None, collect).await.map_err(|error| unread(object, error))
 }
 
 /// What an object of the lake has of it.
+///
+/// # Errors
+/// Where it cannot be read.
 pub async fn read_lake(
     (reader, lake, stop): (&Reader, Option<&Lake>, &CancellationToken),
-    counting: &PublishedObject,
-    (wanted, whose): (Wanted, Whose),
+    published: &PublishedObject,
+    (wanted, whose): (TickSelection, ObjectRank),
 ) -> Result<CollectedTicks, JudgeObstacle> {
     let Some(lake) = lake else { return Ok(CollectedTicks::default()) };
-    let (store, key) = (reader.store(), &counting.key);
+    let (store, key) = (reader.store(), &published.key);
     let look = LakeReader { store, folder: &lake.folder, stop };
     let collecting = Collecting::new(wanted, whose);
-    let visited = source::visit(look, counting, collecting, |collecting, content, place| {
+    let visited = source::visit(look, published, collecting, |collecting, content, place| {
         collecting.add_row(content, place);
         Ok(())
     });

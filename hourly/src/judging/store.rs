@@ -1,5 +1,5 @@
-//! The tables of verdicts: which hours are to be judged, what was found in them, and what is said
-//! of that.
+//! The tables of verdicts: which hours are to be judged, what was found in them, and
+//! the verdicts on that.
 
 use super::verdicts::{CleanBar, Provisional, Reason};
 use crate::hour::Hour;
@@ -37,7 +37,7 @@ pub struct FindingRow {
 /// What is written of an hour.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// What is said of findings, by where they stand among the hour's; `None`: their ticks are not
+    /// Verdicts on findings, by where they stand among the hour's; `None`: their ticks are not
     /// in the archive.
     pub verdicts: BTreeMap<usize, Option<Reason>>,
     pub added: Vec<Added>,
@@ -80,12 +80,12 @@ pub struct HourToJudge {
 
 impl BatchDb {
     /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or
-    /// those near them of the hours beside them, have changed since, and those of which more was
+    /// those near them of the neighbouring hours, have changed since, and those of which more was
     /// found, however old they are. What another run reads by other rules than `decode_rules` is
     /// left to that.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn to_judge(
         &mut self,
         (detectors, decode_rules): (&str, &str),
@@ -108,7 +108,10 @@ impl BatchDb {
         Ok(due.into_iter().map(of).collect())
     }
 
-    /// Those of some hours that were judged and have lost raw objects.
+    /// The hours, of some, that were judged and have lost raw objects.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn judged_without_raw(&mut self, hours: &[Hour]) -> Result<Vec<Hour>, Failure> {
         let statement = pg::query_scalar(include_str!("../../sql/judging/judged_without_raw.sql"))
             .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())));
@@ -117,6 +120,9 @@ impl BatchDb {
     }
 
     /// What was found in an hour's ticks as they came.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
         let kinds = Kind::CAUSAL.map(Kind::name);
         let statement = pg::query(include_str!("../../sql/judging/findings.sql"))
@@ -126,7 +132,10 @@ impl BatchDb {
         self.read_all("reading anomalies in", statement, found).await
     }
 
-    /// The sources of each topic, newer ones behind older ones.
+    /// The sources of each topic, newer ones after older ones.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn sources(&mut self) -> Result<Vec<(String, i16)>, Failure> {
         let statement = pg::query_as("select topic, source from kafka_sources order by source");
         self.fetch_all("reading kafka_sources in", statement).await
@@ -135,6 +144,9 @@ impl BatchDb {
     /// Notes that an hour needs not be judged again, if ticks have come since for those symbols
     /// alone in which nothing was found. Not for an hour that is judged whole, or in which a market
     /// was silent: there a tick counts whosever it is.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn is_still_judged(&mut self, hour: Hour, detectors: &str) -> Result<bool, Failure> {
         let note = pg::query(include_str!("../../sql/judging/still_judged.sql"))
             .bind(Timestamptz(hour.start()))
@@ -144,6 +156,9 @@ impl BatchDb {
     }
 
     /// Writes what hindsight says of an hour in which `rows` were found.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn write_verdicts(
         &mut self,
         (hour, detectors): (Hour, &str),
@@ -210,7 +225,7 @@ async fn write(
 /// Takes back what was said of an hour that the archive no longer has.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/judging/delete_of_detectors.sql"))
         .bind(Timestamptz(hour.start()))
@@ -224,9 +239,12 @@ pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result
         .map(drop)
 }
 
-/// Takes clean bars away that are made anew when the hour is judged: those of `symbols`, whose
+/// Takes clean bars away that are created again when the hour is judged: those of `symbols`, whose
 /// ticks are others now; `None`: all. `is_added`: they have more ticks, and nothing else has
 /// changed.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn forget_clean(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
@@ -256,24 +274,25 @@ async fn update_verdicts(
         Some(false) => "withdrawn",
         None => "provisional",
     };
-    let said: Vec<String> = pg::query_scalar(include_str!("../../sql/judging/update_verdicts.sql"))
-        .bind(all().map(|row| row.source).collect::<Vec<_>>())
-        .bind(all().map(|row| row.finding.place.partition).collect::<Vec<_>>())
-        .bind(all().map(|row| row.finding.place.offset).collect::<Vec<_>>())
-        .bind(all().map(|row| row.finding.place.index.cast_signed()).collect::<Vec<_>>())
-        .bind(all().map(|row| row.detector.as_str()).collect::<Vec<_>>())
-        .bind(all().map(|row| row.version).collect::<Vec<_>>())
-        .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
-        .bind(verdicts.values().map(word).collect::<Vec<_>>())
-        .bind(verdicts.values().map(|reason| reason.map(Reason::name)).collect::<Vec<_>>())
-        .fetch_all(transaction.acquire().await?)
-        .await?;
-    let count = |word: &str| said.iter().filter(|verdict| *verdict == word).count() as u64;
+    let verdicts: Vec<String> =
+        pg::query_scalar(include_str!("../../sql/judging/update_verdicts.sql"))
+            .bind(all().map(|row| row.source).collect::<Vec<_>>())
+            .bind(all().map(|row| row.finding.place.partition).collect::<Vec<_>>())
+            .bind(all().map(|row| row.finding.place.offset).collect::<Vec<_>>())
+            .bind(all().map(|row| row.finding.place.index.cast_signed()).collect::<Vec<_>>())
+            .bind(all().map(|row| row.detector.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|row| row.version).collect::<Vec<_>>())
+            .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
+            .bind(verdicts.values().map(word).collect::<Vec<_>>())
+            .bind(verdicts.values().map(|reason| reason.map(Reason::name)).collect::<Vec<_>>())
+            .fetch_all(transaction.acquire().await?)
+            .await?;
+    let count = |word: &str| verdicts.iter().filter(|verdict| *verdict == word).count() as u64;
     Ok((count("confirmed"), count("withdrawn")))
 }
 
-/// Of what is found again the time stays at which it was found first. Of two ticks that are
-/// presumed in one place, as those of objects that tell no offsets and overlap, the odder one
+/// A finding that is found again keeps the time at which it was found first. Of two ticks that are
+/// presumed in one place, as those of objects that have no offsets and overlap, the odder one
 /// stands for both. Gives how many are new, and how many are gone.
 async fn replace_added(
     transaction: &mut PgTransaction<'_>,

@@ -10,7 +10,7 @@ use service::cli::Detectors;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Ticks that are looked at in one go, beside their margins.
+/// Ticks that are looked at at once, without their margins.
 const AT_ONCE: usize = 20_000;
 
 /// What of a finding decides about it.
@@ -23,10 +23,10 @@ pub struct Provisional {
     /// In people's units: a price, seconds, a minute's volume or its range.
     pub observed: f64,
     pub expected: f64,
-    /// Of a silence: the first instant at which a tick would end it earlier.
+    /// For a silence: the first instant at which a tick would end it earlier.
     pub since: Timestamp,
-    /// Of a silence: where in its time there are ticks beside the symbol's own of the hour and its
-    /// margin, each from when until when.
+    /// For a silence: when, during it, there are ticks other than the symbol's own of the hour and
+    /// its margin; each from when until when.
     pub came: Vec<(Timestamp, Timestamp)>,
 }
 
@@ -132,9 +132,9 @@ pub struct Verdicts {
     pub bad: Vec<(usize, Finding)>,
     /// What corrects others.
     pub corrections: Vec<(usize, Finding)>,
-    /// What is said of each finding; `None`: its tick is not there.
+    /// The verdict on each finding; `None`: its tick is not there.
     pub of_findings: Vec<Option<Reason>>,
-    /// Of each finding where its tick stands.
+    /// The index of each finding's tick.
     pub places: Vec<Option<usize>>,
 }
 
@@ -166,9 +166,9 @@ fn found_in(
         let end = judged.end.min(start + AT_ONCE);
         let (from, until) =
             (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
-        // The place is where it stands in `ticks`.
+        // The place is where it is in `ticks`.
         let as_seen = |(number, held): (usize, &CollectedTick)| {
-            let place = anomalies::Place { offset: (from + number) as i64, index: 0 };
+            let place = anomalies::TickId { offset: (from + number) as i64, index: 0 };
             let Sale { is_excluded, revision } = held.sale;
             let at = held.key.timestamp.micros().saturating_mul(1000);
             Tick {
@@ -227,7 +227,7 @@ impl Symbol<'_> {
         self.bad.binary_search_by_key(&at, |(number, _)| *number).is_ok()
     }
 
-    /// What is said of a finding in the tick at `place`.
+    /// The verdict on a finding in the tick at `place`.
     fn verdict(&self, finding: &Provisional, place: usize) -> Option<Reason> {
         let is_revision = |revision| self.ticks[place].sale.revision == Some(revision);
         self.judged.contains(&place).then(|| match finding.kind {
@@ -300,7 +300,7 @@ impl Symbol<'_> {
         self.ticks[first..].iter().map(|held| held.key.timestamp).take_while(move |at| *at < until)
     }
 
-    /// Whether all numbers that were missing came behind the tick that showed it, or elsewhere.
+    /// Whether all numbers that were missing came after the tick that showed it, or elsewhere.
     fn hole(&self, finding: &Provisional, place: usize) -> Reason {
         let Some(number) = self.ticks[place].sequence() else { return Reason::NoNumber };
         let missing = finding.score as u64;
@@ -321,7 +321,7 @@ impl Symbol<'_> {
         Reason::of(count < missing, Reason::NumbersMissing, Reason::NumbersCame)
     }
 
-    /// Whether a number that is no higher than the last one stands in its place by time, and is no
+    /// Whether a number that is no higher than the last one is where its time puts it, and is no
     /// other tick's.
     fn step(&self, place: usize) -> Reason {
         let Some(number) = self.ticks[place].sequence() else { return Reason::NoNumber };

@@ -32,12 +32,12 @@ impl LakeArgs {
     }
 }
 
-/// Writes hours of the archive anew as Parquet: a lake that DuckDB, pandas, Polars and Spark read.
+/// Rewrites hours of the archive as Parquet: a lake that DuckDB, pandas, Polars and Spark read.
 ///
-/// Of each hour that is complete and has not been written since its objects changed, every topic's
-/// ticks are sorted by symbol and time. What was written is read back and compared with the raw
-/// objects before any reader sees it. A run that was killed is made good by the next one. It takes
-/// the same lock as a run of batch-layer: start it behind one.
+/// For each hour that is complete and has not been written since its objects changed, the ticks of
+/// every topic are sorted by symbol and time. What was written is read back and compared with the
+/// raw objects before any reader sees it. A run that was killed is made good by the next one. It
+/// takes the same lock as a run of batch-layer: start it after one.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct CompactArgs {

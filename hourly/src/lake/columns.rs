@@ -5,7 +5,7 @@ use bytes::Bytes;
 use common::{Place, Price, Timestamp, Volume};
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 
-/// The file's columns. Prices have up to 10, volumes up to 19 digits before the point, and 9 behind
+/// The file's columns. Prices have up to 10, volumes up to 19 digits before the point, and 9 after
 /// it: so every tick that the decoder lets pass is kept to the last digit, and all files are of one
 /// schema.
 pub const SCHEMA: &str = "
@@ -40,7 +40,7 @@ const PIECE: usize = 1 << 10;
 /// Decimals of which some may be missing.
 #[derive(Debug, Default)]
 pub struct Decimals {
-    /// Of those that are there, one behind the other, each of the same length and with its highest
+    /// The values that are there, one after the other, each of the same length and with its highest
     /// byte first.
     bytes: Vec<u8>,
     /// 1 for each that is there, 0 for each that is not.
@@ -50,7 +50,7 @@ pub struct Decimals {
 /// Whole numbers of which some may be missing.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    /// Those that are there.
+    /// The values that are there.
     pub values: Vec<i64>,
     /// 1 for each that is there, 0 for each that is not.
     pub levels: Vec<i16>,
@@ -254,7 +254,7 @@ fn number(bytes: &[u8]) -> i128 {
 
 /// The place that a row tells; `None` where it cannot be one.
 #[must_use]
-pub fn place(partition: i32, offset: i64, index: i32) -> Option<Place> {
+pub fn place_of_row(partition: i32, offset: i64, index: i32) -> Option<Place> {
     Some(Place { partition, offset, index: u16::try_from(index).ok()? })
 }
 

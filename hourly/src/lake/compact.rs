@@ -13,10 +13,10 @@ use super::table::{
 use super::{file, key};
 use crate::archive::{Object, ObjectStore, PrefixTemplate, StoreError};
 use crate::checksum::TickContent;
-use crate::holdings::{Holdings, HourHoldings, difference};
+use crate::holdings::{Holdings, HourHoldings, find_difference};
 use crate::hour::Hour;
 use crate::index::BatchDb;
-use crate::ledger::{self, Begun, Counts};
+use crate::ledger::{self, Begun, RunCounts};
 use crate::lock;
 use crate::progress::size;
 use crate::reader::{Others, ReadError, Reader};
@@ -83,7 +83,8 @@ async fn show_covered(
 ) -> Result<(), Failure> {
     let mut db = args.database.open("batch-layer compact", false).await?;
     let others = Others::of(&mut db, std::slice::from_ref(&args.below.prefix), window).await?;
-    let reader = Reader::new(store.clone(), args.archive.format(), stop.clone()).beside(others);
+    let reader =
+        Reader::new(store.clone(), args.archive.format(), stop.clone()).with_others(others);
     let folder = args.lake.folder();
     // Any run is later than those that have written the lake.
     let (db, prefix, run_id) = (&mut db, &*args.lake.lake_prefix, i64::MAX);
@@ -107,11 +108,11 @@ struct Compaction {
     store: ObjectStore,
     db: BatchDb,
     reader: Reader,
-    /// How objects are read.
+    /// The decode rules of this run, as stored in `batch_hours.decode_rules`.
     decode_rules: String,
     prefix: String,
     is_deleting: bool,
-    /// In bytes.
+    /// Target size of a file, in bytes.
     target: u64,
     folder: PathBuf,
     run_id: i64,
@@ -119,7 +120,7 @@ struct Compaction {
     begun_at: Timestamp,
     stop: CancellationToken,
     inventory: Inventory,
-    counts: Counts,
+    counts: RunCounts,
     /// Bytes of what was written.
     written: u64,
 }
@@ -173,7 +174,7 @@ impl Compaction {
             begun_at: Timestamp::now(),
             stop,
             inventory: Inventory::default(),
-            counts: Counts::default(),
+            counts: RunCounts::default(),
             written: 0,
         }
     }
@@ -182,7 +183,7 @@ impl Compaction {
         self.reader = self
             .reader
             .clone()
-            .beside(Others::of(&mut self.db, std::slice::from_ref(prefix), window).await?);
+            .with_others(Others::of(&mut self.db, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.db, &self.store, &self.prefix).await?;
         self.cover().resolve_announced().await?;
         let look = LakeReader { store: &self.store, folder: &self.folder, stop: &self.stop };
@@ -200,7 +201,7 @@ impl Compaction {
         };
         let candidates = table::hours(&mut self.db, &asked).await?;
         let damaged = self.inventory.damaged();
-        // What is said of those below is all of it.
+        // The reasons below are complete as they are.
         report_others(candidates.iter().filter(|candidate| !damaged.contains(&candidate.hour)));
         let mut failed = self.inventory.report(&candidates);
         for candidate in
@@ -252,15 +253,15 @@ impl Compaction {
     }
 
     fn report(&self) {
-        let Counts { hours_computed, ticks, bytes_read, .. } = self.counts;
-        let (read, written) = (size(bytes_read), size(self.written));
+        let RunCounts { hours_computed, ticks, bytes_read, .. } = self.counts;
         let hours = counted(hours_computed.into(), "hour");
+        let text = format!("{} read, {} written", size(bytes_read), size(self.written));
         tracing::info!(
             hours = hours_computed,
             ticks,
             bytes_read,
             bytes_written = self.written,
-            "{hours} written to the lake: {ticks} ticks, {read} read, {written} written"
+            "{hours} written to the lake: {ticks} ticks, {text}"
         );
     }
 
@@ -282,10 +283,10 @@ impl Compaction {
 
     async fn write_hour(&mut self, candidate: &Candidate) -> Result<(), Obstacle> {
         let (mut parts, mut replaceable, mut ticks) = (Vec::new(), Vec::new(), 0);
-        let kept = self.kept(candidate).await?;
+        let kept = self.read_unchanged(candidate).await?;
         let mut objects = self.objects(candidate.hour).await?;
-        for counting in &kept {
-            objects.entry(counting.source.clone()).or_default();
+        for published in &kept {
+            objects.entry(published.source.clone()).or_default();
         }
         for (topic, objects) in objects {
             let gathered = self.gather_topic(candidate, &topic, &objects, &kept).await?;
@@ -319,9 +320,9 @@ impl Compaction {
     ) -> Result<Gathered, Obstacle> {
         // As in the summary: what was known before of a record counts.
         let mut gathered = Gathered::new(Sorter::new(&self.folder));
-        for counting in kept.iter().filter(|counting| counting.source == topic) {
-            let added = add_kept(gathered, self.look(), counting).await;
-            gathered = added.map_err(|error| unread(&counting.key, error))?;
+        for published in kept.iter().filter(|published| published.source == topic) {
+            let added = add_kept(gathered, self.look(), published).await;
+            gathered = added.map_err(|error| unread(&published.key, error))?;
         }
         let gathered = gather(&self.reader, candidate.hour, objects, gathered).await;
         gathered.map_err(|(object, error)| self.unread(&object, error))
@@ -357,7 +358,7 @@ impl Compaction {
         found.flush();
         let (expected, found) =
             (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
-        if let Some(difference) = difference(expected, found) {
+        if let Some(difference) = find_difference(expected, found) {
             let why =
                 format!("what was read back differs from the objects of {topic:?}: {difference}");
             return Err(Obstacle::Because(why));
@@ -411,11 +412,19 @@ impl Compaction {
     }
 
     /// What the lake has of an hour whose raw objects are not all there any more.
-    async fn kept(&mut self, candidate: &Candidate) -> Result<Vec<PublishedObject>, Failure> {
+    async fn read_unchanged(
+        &mut self,
+        candidate: &Candidate,
+    ) -> Result<Vec<PublishedObject>, Failure> {
         if !candidate.has_expired {
             return Ok(Vec::new());
         }
-        table::counting(&mut self.db, &self.prefix, &(candidate.hour..candidate.hour.plus(1))).await
+        table::published_objects(
+            &mut self.db,
+            &self.prefix,
+            &(candidate.hour..candidate.hour.plus(1)),
+        )
+        .await
     }
 
     fn look(&self) -> LakeReader<'_> {
@@ -490,9 +499,10 @@ fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
     let say = |status: CompactionStatus, why: &str| {
         let mut hours = candidates.clone().filter(|candidate| candidate.status == status);
         if let Some(first) = hours.next() {
-            let count =
-                inflected(hours.count() as u64 + 1, "hour[s] [is|are] not written to the lake");
-            tracing::warn!(first = %first.hour, error = why, "{count}, the first {}: {why}", first.hour);
+            let hours = hours.count() as u64 + 1;
+            let (first, text) =
+                (first.hour, inflected(hours, "hour[s] [is|are] not written to the lake"));
+            tracing::warn!(hours, %first, error = why, "{text}, the first {first}: {why}");
         }
     };
     say(

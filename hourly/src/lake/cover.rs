@@ -7,12 +7,12 @@
 use super::covered::{self, CoverQuery, RawObject};
 use super::gather::{Gathered, Gatherer, TicksWithoutOffsets, extras_of};
 use super::look::LakeReader;
-use super::sort::{Sorter, Wanted};
+use super::sort::{RowFilter, Sorter};
 use super::source::{self, LakeSourceError};
 use super::table::{self, PublishedObject};
 use crate::archive::{Object, ObjectStore, StoreError};
 use crate::checksum::TickContent;
-use crate::holdings::{Holdings, HourHoldings, difference};
+use crate::holdings::{Holdings, HourHoldings, find_difference};
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::output::print;
@@ -46,7 +46,7 @@ pub struct DeleteCovered<'a> {
     pub prefix: &'a str,
     pub folder: &'a Path,
     pub run_id: i64,
-    /// How objects are read.
+    /// The decode rules of this run, as stored in `batch_hours.decode_rules`.
     pub decode_rules: &'a str,
     pub stop: &'a CancellationToken,
     /// Says what would go, and deletes nothing.
@@ -83,7 +83,7 @@ impl DeleteCovered<'_> {
     /// frozen, and delete it yet.
     ///
     /// # Errors
-    /// Where the database fails, here and below. An object that cannot be looked for is left to the
+    /// Where the database fails. An object that cannot be looked for is left to the
     /// next run.
     pub async fn resolve_announced(&mut self) -> Result<(), Failure> {
         for (key, may_wake) in covered::announced(self.db).await? {
@@ -92,9 +92,11 @@ impl DeleteCovered<'_> {
                 Ok(_) => covered::retract(self.db, &[key]).await?,
                 Err(StoreError::Moved) => self.forget(vec![key]).await?,
                 Err(error) => tracing::warn!(
+                    location = self.store.location(),
                     key,
                     %error,
-                    "{}{key} was about to be deleted when a run ended, and nothing tells whether it was: {error}",
+                    "{}{key} was about to be deleted when a run ended, and nothing tells whether \
+                     it was: {error}",
                     self.store.location()
                 ),
             }
@@ -142,27 +144,22 @@ impl DeleteCovered<'_> {
     }
 
     fn report(&self, done: &DeletedCounts) -> Result<(), Failure> {
-        let (count, bytes) = (inflected(done.deleted, "raw object[s]"), size(done.bytes));
+        let (text, bytes) = (inflected(done.deleted, "raw object[s]"), size(done.bytes));
         if self.is_dry {
             let kept: u64 = done.kept.values().sum();
-            let text =
-                format!("{count}, {bytes}, would be deleted, and {kept} kept; nothing was\n");
+            let text = format!("{text}, {bytes}, would be deleted, and {kept} kept; nothing was\n");
             return print(&text).map_err(Failure::Infrastructure);
         }
         for (why, count) in done.kept.iter().filter(|(_, count)| **count > NAMED) {
-            let (more, what) = (count - NAMED, "more raw object[s] [is|are]");
-            tracing::info!(
-                objects = more,
-                error = why,
-                "{} not deleted: {why}",
-                inflected(more, what)
-            );
+            let objects = count - NAMED;
+            let text = inflected(objects, "more raw object[s] [is|are]");
+            tracing::info!(objects, error = why, "{text} not deleted: {why}");
         }
         let (objects, deleted) = (done.deleted, done.bytes);
         tracing::info!(
             objects,
             bytes = deleted,
-            "{count} deleted, whose ticks the lake has: {bytes}"
+            "{text} deleted, whose ticks the lake has: {bytes}"
         );
         Ok(())
     }
@@ -175,7 +172,8 @@ impl DeleteCovered<'_> {
     ) -> Result<Option<String>, Failure> {
         let objects = self.db.objects_of(hour).await?;
         let topics = self.reader.by_topic(objects, |indexed| indexed.object);
-        let counting = table::counting(self.db, self.prefix, &(hour..hour.plus(1))).await?;
+        let published =
+            table::published_objects(self.db, self.prefix, &(hour..hour.plus(1))).await?;
         for (topic, objects) in topics {
             let raw = match self.of_raw(hour, &objects, compared).await {
                 Ok(raw) => raw,
@@ -183,14 +181,14 @@ impl DeleteCovered<'_> {
                 Err(LakeSourceError::OfRun(failure)) => return Err(failure),
             };
             let of_topic: Vec<&PublishedObject> =
-                counting.iter().filter(|object| object.source == topic).collect();
+                published.iter().filter(|object| object.source == topic).collect();
             if let Some(why) = self.differs(hour, raw, &of_topic).await? {
                 return Ok(Some(format!(
                     "the lake differs from the raw objects of {topic:?}: {why}. {HOW_TO_FIX}"
                 )));
             }
         }
-        compared.lake.insert(hour, counting.into_iter().map(|object| object.key).collect());
+        compared.lake.insert(hour, published.into_iter().map(|object| object.key).collect());
         Ok(None)
     }
 
@@ -201,7 +199,7 @@ impl DeleteCovered<'_> {
         objects: &[Object],
         compared: &mut Compared,
     ) -> Result<Gathered, LakeSourceError> {
-        let nothing = Sorter::new(self.folder).only(Wanted::nothing());
+        let nothing = Sorter::new(self.folder).only(RowFilter::nothing());
         let gatherer = Gatherer::new(hour, Gathered::new(nothing), TicksWithoutOffsets::Refused);
         for object in objects {
             let what = format!("{}{}", self.store.location(), object.key);
@@ -240,18 +238,18 @@ impl DeleteCovered<'_> {
         let Gathered { mut holdings, extras, .. } = raw;
         let raw = Arc::new(holdings.hours.remove(&hour).unwrap_or_default());
         let mut found = (Holdings::default(), 0_u64);
-        for counting in lake {
-            found = match self.read_back(counting, Arc::clone(&raw), found).await {
+        for published in lake {
+            found = match self.read_back(published, Arc::clone(&raw), found).await {
                 Ok(found) => found,
                 Err(LakeSourceError::OfObject(why)) => {
-                    return Ok(Some(format!("{}{} {why}", self.store.location(), counting.key)));
+                    return Ok(Some(format!("{}{} {why}", self.store.location(), published.key)));
                 }
                 Err(LakeSourceError::OfRun(failure)) => return Err(failure),
             };
         }
         let (mut held, held_extras) = found;
         held.flush();
-        let difference = difference(Some(&raw), held.hours.get(&hour));
+        let difference = find_difference(Some(&raw), held.hours.get(&hour));
         Ok(difference.or_else(|| {
             (extras != held_extras)
                 .then(|| "ticks have other quotes, numbers or conditions".to_owned())
@@ -261,7 +259,7 @@ impl DeleteCovered<'_> {
     /// Adds what an object of the lake holds of the places of raw ones.
     async fn read_back(
         &self,
-        counting: &PublishedObject,
+        published: &PublishedObject,
         raw: Arc<HourHoldings>,
         into: (Holdings, u64),
     ) -> Result<(Holdings, u64), LakeSourceError> {
@@ -273,7 +271,7 @@ impl DeleteCovered<'_> {
                 }
                 Ok(())
             };
-        source::visit(look, counting, into, take).await
+        source::visit(look, published, into, take).await
     }
 
     /// Deletes those objects of an hour that have no ticks of an hour that is still to come.
@@ -317,7 +315,8 @@ impl DeleteCovered<'_> {
                 .map_err(Failure::Infrastructure);
         }
         if *count <= NAMED {
-            tracing::info!(key = &**key, error = why, "{location}{key} is not deleted: {why}");
+            let key = &**key;
+            tracing::info!(location, key, error = why, "{location}{key} is not deleted: {why}");
         }
         Ok(())
     }
@@ -362,9 +361,10 @@ impl DeleteCovered<'_> {
                     deleted.push(key);
                 }
                 Err((why, is_there)) => {
-                    let what = format!("{}{key} was not deleted: {why}", self.store.location());
-                    tracing::warn!(key, error = %why, "{what}");
-                    done.failed.push(what);
+                    let location = self.store.location();
+                    let text = format!("{location}{key} was not deleted: {why}");
+                    tracing::warn!(location, key, error = %why, "{text}");
+                    done.failed.push(text);
                     left.extend(is_there.then_some(key));
                 }
             }
@@ -409,7 +409,7 @@ fn obstacle(
         );
     }
     if raw.lacks_offsets {
-        return Some("its lines tell no offsets".to_owned());
+        return Some("its lines have no offsets".to_owned());
     }
     if raw.is_broken {
         return Some("it cannot be read (broken_archive_objects)".to_owned());

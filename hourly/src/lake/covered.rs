@@ -16,12 +16,12 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub(crate) struct RawObject {
     pub object: Object,
-    /// Of all hours.
+    /// Ticks of all hours.
     pub ticks: u64,
     pub hours: BTreeSet<Hour>,
     /// Lines, and parts of lines, that are no ticks.
     pub rejected: u64,
-    /// Some of its ticks tell no offset.
+    /// Some of its ticks have no offset.
     pub lacks_offsets: bool,
     /// By which flags about messages, and which version of this program, it was read.
     pub decode_rules: String,
@@ -47,7 +47,7 @@ pub(crate) struct CoverQuery<'a> {
 /// `None`: it does.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub(crate) async fn cover_status(
     db: &mut BatchDb,
     asked: &CoverQuery<'_>,
@@ -67,6 +67,9 @@ pub(crate) async fn cover_status(
 }
 
 /// The raw objects that have ticks of an hour, by key.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn raw(db: &mut BatchDb, hour: Hour) -> Result<Vec<RawObject>, Failure> {
     let statement =
         pg::query(include_str!("../../sql/lake/raw.sql")).bind(Timestamptz(hour.start()));
@@ -96,6 +99,9 @@ fn raw_of(row: &PgRow) -> Result<RawObject, sqlx::Error> {
 
 /// Notes objects that are about to be deleted, so that a run which is killed meanwhile leaves none
 /// of which nobody knows why it is gone. `lake`: what was compared with them.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn announce(
     db: &mut BatchDb,
     run_id: i64,
@@ -120,6 +126,9 @@ pub(crate) async fn announce(
 
 /// Forgets that objects were about to be deleted. The lake goes on standing for what was deleted
 /// under their keys before.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn retract(db: &mut BatchDb, keys: &[String]) -> Result<(), Failure> {
     let delete =
         pg::query("delete from covered_objects where key = any ($1) and deleted_at is null")
@@ -131,18 +140,27 @@ pub(crate) async fn retract(db: &mut BatchDb, keys: &[String]) -> Result<(), Fai
 
 /// The keys of objects that were about to be deleted when a run ended, each with whether that run
 /// may still be frozen, and delete it when it wakes up.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn announced(db: &mut BatchDb) -> Result<Vec<(String, bool)>, Failure> {
     let statement = pg::query_as(include_str!("../../sql/lake/undeleted.sql"));
     db.fetch_all("reading covered_objects in", statement).await
 }
 
 /// Notes of objects that the index does not know any more that they are deleted.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn note_deleted(db: &mut BatchDb, keys: &[String]) -> Result<(), Failure> {
     let update = pg::query(include_str!("../../sql/lake/note_deleted.sql")).bind(keys);
     db.write("covered_objects", update).await.map(drop)
 }
 
 /// The hours of a range that lack raw objects for that reason.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn hours(db: &mut BatchDb, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar(include_str!("../../sql/lake/covered_hours.sql"))
         .bind(Timestamptz(range.start.start()))
@@ -153,6 +171,9 @@ pub async fn hours(db: &mut BatchDb, range: &Range<Hour>) -> Result<BTreeSet<Hou
 
 /// The keys of the objects that those hours of a range lack for that reason, each with whether it
 /// is known to be deleted: another one is about to be.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn keys(
     db: &mut BatchDb,
     range: &Range<Hour>,

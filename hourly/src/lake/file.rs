@@ -1,7 +1,7 @@
 //! A Parquet file of ticks: written in their order, and read back.
 
 use super::columns::{
-    Columns, Decimals, PRICE, ReadDecimals, ReadLists, ReadNumbers, SCHEMA, VOLUME, place,
+    Columns, Decimals, PRICE, ReadDecimals, ReadLists, ReadNumbers, SCHEMA, VOLUME, place_of_row,
     timestamp,
 };
 use crate::checksum::TickContent;
@@ -39,14 +39,17 @@ pub struct Writer {
 
 impl Writer {
     /// # Errors
-    /// Where `file` cannot be written; here and below.
+    /// Where `file` cannot be written.
     pub fn new(file: File) -> Result<Self> {
         let schema = Arc::new(parse_message_type(SCHEMA)?);
         let file = SerializedFileWriter::new(file, schema, Arc::new(properties()?))?;
         Ok(Self { file, columns: Columns::default(), symbol: ByteArray::from(Vec::new()), rows: 0 })
     }
 
-    /// Adds a tick that comes behind all that were added.
+    /// Adds a tick that comes after all that were added.
+    ///
+    /// # Errors
+    /// Where `file` cannot be written.
     pub fn push(&mut self, content: &TickContent<'_>, place: Place) -> Result<()> {
         if self.symbol.data() != content.symbol.as_bytes() {
             self.symbol = ByteArray::from(content.symbol.as_bytes().to_vec());
@@ -63,11 +66,17 @@ impl Writer {
     }
 
     /// What follows may come before what was added.
+    ///
+    /// # Errors
+    /// Where `file` cannot be written.
     pub fn end_group(&mut self) -> Result<()> {
         if self.columns.is_empty() { Ok(()) } else { self.flush() }
     }
 
     /// Ends the file; gives it and the number of its rows.
+    ///
+    /// # Errors
+    /// Where `file` cannot be written.
     pub fn finish(mut self) -> Result<(File, u64)> {
         self.end_group()?;
         Ok((self.file.into_inner()?, self.rows))
@@ -219,13 +228,13 @@ fn each_of_group(
             volume: volume.next_volume(),
             extras: extras.next_row(&mut buffer)?,
         };
-        let place = place(partitions[row], offsets[row], indexes[row]);
-        visit(&content, place.ok_or_else(|| ParquetError::General("a row tells no place".into()))?);
+        let place = place_of_row(partitions[row], offsets[row], indexes[row]);
+        visit(&content, place.ok_or_else(|| ParquetError::General("a row has no offset".into()))?);
     }
     Ok(rows as u64)
 }
 
-/// What ticks say beside prices and volume.
+/// What ticks say other than prices and volume.
 struct ReadExtras {
     bid: ReadDecimals,
     ask: ReadDecimals,
@@ -293,7 +302,7 @@ mod tests {
     use common::{Price, Timestamp, Volume};
     use proptest::prelude::*;
 
-    /// Of nine digits or many, above zero and below.
+    /// Prices of nine digits or many, above zero and below.
     fn nanos() -> impl Strategy<Value = i64> {
         prop_oneof![-i64::MAX..=i64::MAX, -9_i64..9, Just(201_500_000_000)]
     }

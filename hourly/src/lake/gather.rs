@@ -9,7 +9,7 @@ use crate::holdings::Holdings;
 use crate::hour::Hour;
 use crate::reader::{ReadError, Reader};
 use crate::scan::{self, Line, LinePosition, ScanError, Visitor};
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::{Place, Price, Reject};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// The ticks of an hour, each once.
 pub struct Gathered {
     pub sorter: Sorter,
-    /// Over what they say beside prices and volume, which no other checksum is over.
+    /// Over what they say other than prices and volume, which no other checksum is over.
     pub extras: u64,
     /// What the lake must hold, with checksums by block.
     pub holdings: Holdings,
@@ -34,7 +34,7 @@ impl Gathered {
     #[must_use]
     pub fn ticks(&self, hour: Hour) -> u64 {
         let held = self.holdings.hours.get(&hour).into_iter();
-        held.flat_map(|held| held.partitions.values()).map(|share| share.ticks).sum()
+        held.flat_map(|held| held.partitions.values()).map(|held| held.ticks).sum()
     }
 }
 
@@ -115,8 +115,8 @@ impl Gatherer {
         read.await
     }
 
-    /// Whether the object that was read last says something beside prices and volume that could not
-    /// be read.
+    /// Whether the object that was read last says something other than prices and volume that could
+    /// not be read.
     #[must_use]
     pub fn has_unread(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).has_unread
@@ -141,9 +141,9 @@ impl Gatherer {
 pub async fn add_kept(
     gathered: Gathered,
     look: LakeReader<'_>,
-    counting: &PublishedObject,
+    published: &PublishedObject,
 ) -> Result<Gathered, LakeReadError> {
-    let object = look.store.find(&counting.key).await?;
+    let object = look.store.find(&published.key).await?;
     let added = look.visit(&object, gathered, |gathered, content, place| {
         if !gathered.holdings.add(place.partition, place.number(), content) {
             return Ok(());
@@ -152,14 +152,14 @@ pub async fn add_kept(
         gathered.sorter.push(content, place)
     });
     let (mut gathered, contents) = added.await?;
-    if !contents.has_ticks_of(&counting.contents) {
+    if !contents.has_ticks_of(&published.contents) {
         return Err(LakeReadError::Damaged("it was overwritten, and holds other ticks".to_owned()));
     }
     gathered.holdings.flush();
     Ok(gathered)
 }
 
-/// The checksum of what a tick says beside prices and volume; parts add up. 0 where that is
+/// The checksum of what a tick says other than prices and volume; parts add up. 0 where that is
 /// nothing.
 #[must_use]
 pub fn extras_of(content: &TickContent<'_>, place: Place) -> u64 {
@@ -182,7 +182,7 @@ struct Gathering {
     hour: Hour,
     gathered: Gathered,
     without_offsets: TicksWithoutOffsets,
-    /// Of the object that is read.
+    /// The origin of the object that is read.
     origin: Origin,
     /// How many ticks without a place it has brought, and how many were seen since its beginning.
     taken: u64,
@@ -192,7 +192,7 @@ struct Gathering {
 }
 
 /// A tick has no offset although the index says that all ticks of its object have one.
-const NO_PLACE: &str = "a tick tells no offset: run batch-layer, and compact again";
+const NO_PLACE: &str = "a tick has no offset: run batch-layer, and compact again";
 
 impl Gathering {
     fn add(&mut self, content: &TickContent<'_>, place: Place, number: Option<u64>) {
@@ -207,13 +207,14 @@ impl Gathering {
 }
 
 impl Visitor for Gathering {
-    fn record(&mut self, record: &Record<'_>, spot: LinePosition) {
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
         let content = TickContent::of(record);
         if Hour::of(content.timestamp) != self.hour {
             return;
         }
         self.has_unread |= content.extras.has_unread();
-        match record.provenance.and_then(|position| scan::place_of(position, spot.element)) {
+        match record.provenance.and_then(|provenance| scan::place_of(provenance, position.element))
+        {
             Some((place, number)) => self.add(&content, place, Some(number)),
             None if self.without_offsets == TicksWithoutOffsets::Taken => {
                 self.seen += 1;
@@ -221,7 +222,7 @@ impl Visitor for Gathering {
                     return;
                 }
                 self.taken = self.seen;
-                let place = self.origin.place(spot.order);
+                let place = self.origin.place(position.order);
                 // In the order of the lines, and below all that are told.
                 let offset = i64::MIN.saturating_add(place.offset.max(0));
                 self.add(&content, Place { offset, ..place }, None);
@@ -230,7 +231,7 @@ impl Visitor for Gathering {
         }
     }
 
-    /// What is no tick stands in `rejected_lines`.
+    /// What is no tick is in `rejected_lines`.
     fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
 
     fn has_enough(&self) -> bool {

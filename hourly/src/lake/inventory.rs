@@ -40,12 +40,13 @@ impl Inventory {
             );
         }
         let mut inventory = Self::default();
-        for counting in table::counting(db, prefix, window).await? {
-            let object = there.remove(&*counting.key);
-            if let Some(what) = fault(db, look, &counting, object).await? {
-                inventory
-                    .damaged
-                    .insert(counting.hour, format!("{}{} {what}", store.location(), counting.key));
+        for published in table::published_objects(db, prefix, window).await? {
+            let object = there.remove(&*published.key);
+            if let Some(what) = fault(db, look, &published, object).await? {
+                inventory.damaged.insert(
+                    published.hour,
+                    format!("{}{} {what}", store.location(), published.key),
+                );
             }
         }
         for object in there.into_values().filter(|object| object.key.ends_with(key::ENDING)) {
@@ -63,7 +64,7 @@ impl Inventory {
         self.damaged.keys().copied().chain(unknown).collect()
     }
 
-    /// Those of them of which the lake has lost ticks.
+    /// The hours of which the lake has lost ticks.
     pub fn damaged(&self) -> Vec<Hour> {
         self.damaged.keys().copied().collect()
     }
@@ -83,15 +84,14 @@ impl Inventory {
         };
         let mut left = Vec::new();
         for (hour, what) in &self.damaged {
-            let then = match is_due(*hour) {
-                true => "the hour is written anew",
-                false => {
-                    left.push(*hour);
-                    "the hour cannot be written anew: its raw objects are not all there, or it is not complete. Restore it, \
-                     as from the bucket's versions"
-                }
+            let outcome = if is_due(*hour) {
+                "the hour is written again"
+            } else {
+                left.push(*hour);
+                "the hour cannot be written again: its raw objects are not all there, or it is \
+                 not complete. Restore it, as from the bucket's versions"
             };
-            tracing::warn!(%hour, error = what, "hour {hour}: {what}; {then}");
+            tracing::warn!(%hour, error = what, outcome, "hour {hour}: {what}; {outcome}");
         }
         let of_others = self
             .unknown_objects
@@ -99,12 +99,13 @@ impl Inventory {
             .filter(|(folder, _)| key::hour_of(folder).is_some_and(|hour| !is_due(hour)));
         let objects: Vec<&Object> = of_others.flat_map(|(_, objects)| objects).collect();
         if let Some(first) = objects.first() {
-            let count = counted(objects.len() as u64, "object");
+            let text = counted(objects.len() as u64, "object");
             tracing::warn!(
                 objects = objects.len(),
-                first = &*first.key,
-                "readers of the lake see {count} that lake_objects does not know, the first {}: of another database, whose \
-                 ticks may stand there twice. They are left alone, as their hours cannot be written anew",
+                first = %first.key,
+                "readers of the lake see {text} that lake_objects does not know, the first {}: of \
+                 another database, whose ticks they may count twice. They are left alone, as their \
+                 hours cannot be written again",
                 first.key
             );
         }
@@ -116,18 +117,18 @@ impl Inventory {
 async fn fault(
     db: &mut BatchDb,
     look: LakeReader<'_>,
-    counting: &PublishedObject,
+    published: &PublishedObject,
     object: Option<Object>,
 ) -> Result<Option<String>, Failure> {
     let Some(object) = object else {
         return Ok(Some("is gone".to_owned()));
     };
-    if *object.etag == *counting.etag && object.size == counting.size {
+    if *object.etag == *published.etag && object.size == published.size {
         return Ok(None);
     }
     match look.read(&object, Holdings::default()).await {
-        Ok((_, contents)) if contents.has_ticks_of(&counting.contents) => {
-            table::note_copy(db, &counting.key, (&object, contents.digest)).await?;
+        Ok((_, contents)) if contents.has_ticks_of(&published.contents) => {
+            table::note_copy(db, &published.key, (&object, contents.digest)).await?;
             Ok(None)
         }
         Ok(_) => Ok(Some("was overwritten, and holds other ticks".to_owned())),

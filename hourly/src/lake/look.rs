@@ -29,9 +29,9 @@ pub struct LakeReader<'a> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ObjectContents {
     pub rows: u64,
-    /// Of all its ticks with their places.
+    /// Checksum of all its ticks with their places.
     pub checksum: u64,
-    /// Of its bytes.
+    /// Digest of its bytes.
     pub digest: u64,
 }
 
@@ -61,7 +61,7 @@ impl LakeReader<'_> {
     /// Reads an object and adds what it holds to `known`.
     ///
     /// # Errors
-    /// [`LakeReadError`]; here and below.
+    /// [`LakeReadError`].
     pub async fn read(
         self,
         object: &Object,
@@ -76,6 +76,9 @@ impl LakeReader<'_> {
 
     /// Shows each tick of an object to `take`, with what it gathers in. An error of `take` counts
     /// as the disk's.
+    ///
+    /// # Errors
+    /// [`LakeReadError`].
     pub async fn visit<T: Send + 'static>(
         self,
         object: &Object,
@@ -102,6 +105,9 @@ impl LakeReader<'_> {
 
     /// Sums up an object's ticks. `digest`: of the bytes that were compared. No page tells whether
     /// it is as it was written.
+    ///
+    /// # Errors
+    /// [`LakeReadError`].
     pub async fn sum_up(
         self,
         (object, digest): (&Object, u64),

@@ -1,4 +1,4 @@
-//! Columns whose values repeat, page by page: what stands in a dictionary is made a value of once,
+//! Columns whose values repeat, page by page: what is in a dictionary is made a value of once,
 //! and not for each row.
 //!
 //! The `parquet` crate finds and decompresses the pages. It would hand out a piece of memory with a
@@ -25,7 +25,7 @@ use parse::{error, take};
 pub struct Repeating<P: Parse> {
     pages: Box<dyn PageReader>,
     pub parse: P,
-    /// Those of the rows that were read last; `None` of a row that has none.
+    /// Values of the rows that were read last; `None` for a row without one.
     pub values: Vec<Option<P::Value>>,
     /// Some rows may have none.
     is_optional: bool,
@@ -43,13 +43,13 @@ struct Rest {
     rows: usize,
     /// 1 for each row that has a value, 0 for each that has none; `None`: all have one.
     levels: Option<Packed>,
-    values: Values,
+    values: PageValues,
 }
 
-enum Values {
+enum PageValues {
     /// By their numbers in the dictionary.
     Numbers(Packed),
-    /// One behind the other, from somewhere on.
+    /// One after the other, from somewhere on.
     Plain(Bytes, usize),
 }
 
@@ -57,7 +57,7 @@ impl<P: Parse + Default> Repeating<P> {
     /// A column of a row group, by its number.
     ///
     /// # Errors
-    /// Where its pages cannot be found; here and below, where it is not as this program writes it.
+    /// Where its pages cannot be found, or are not as this program writes them.
     pub fn of(group: &Group<'_>, number: usize) -> Result<Self> {
         Ok(Self {
             pages: group.pages(number)?,
@@ -65,7 +65,7 @@ impl<P: Parse + Default> Repeating<P> {
             values: Vec::new(),
             is_optional: group.is_optional(number),
             dictionary: Vec::new(),
-            page: Rest { rows: 0, levels: None, values: Values::Plain(Bytes::new(), 0) },
+            page: Rest { rows: 0, levels: None, values: PageValues::Plain(Bytes::new(), 0) },
             levels: Vec::new(),
             some: Vec::new(),
             numbers: Vec::new(),
@@ -157,7 +157,7 @@ impl<P: Parse + Default> Repeating<P> {
     /// Adds the values of so many rows that have one.
     fn add_values(&mut self, count: usize, out: &mut Vec<Option<P::Value>>) -> Result<()> {
         match &mut self.page.values {
-            Values::Numbers(numbers) => {
+            PageValues::Numbers(numbers) => {
                 numbers.read(count, &mut self.numbers)?;
                 let dictionary = &*self.dictionary;
                 let largest = self.numbers.iter().max().map_or(0, |number| *number as usize);
@@ -166,7 +166,7 @@ impl<P: Parse + Default> Repeating<P> {
                 }
                 out.extend(self.numbers.iter().map(|number| dictionary[*number as usize]));
             }
-            Values::Plain(page, at) => {
+            PageValues::Plain(page, at) => {
                 let mut rest = page.get(*at..).unwrap_or_default();
                 for _ in 0..count {
                     let value = self.parse.parse(&mut rest);
@@ -180,13 +180,16 @@ impl<P: Parse + Default> Repeating<P> {
 }
 
 /// The values of a page, which begin somewhere in it.
-fn values_of(page: Bytes, begin: usize, encoding: Encoding) -> Result<Values> {
+fn values_of(page: Bytes, begin: usize, encoding: Encoding) -> Result<PageValues> {
     match encoding {
-        Encoding::PLAIN => Ok(Values::Plain(page, begin)),
+        Encoding::PLAIN => Ok(PageValues::Plain(page, begin)),
         Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
             // A page of rows without values need not have any.
             let width = page.get(begin).copied().unwrap_or_default();
-            Ok(Values::Numbers(Packed::new(page.slice(page.len().min(begin + 1)..), width.into())?))
+            Ok(PageValues::Numbers(Packed::new(
+                page.slice(page.len().min(begin + 1)..),
+                width.into(),
+            )?))
         }
         other => Err(error(&format!("a page is encoded as {other}"))),
     }

@@ -21,16 +21,16 @@ type Block = Box<[u64; WORDS]>;
 /// Consecutive ticks are mostly of one partition and one block.
 #[derive(Debug, Default)]
 pub struct OffsetBlocks {
-    partitions: Vec<Partition>,
+    partitions: Vec<PartitionPlaces>,
     /// Which of them the last place was of.
     last: usize,
 }
 
 #[derive(Debug, Default)]
-struct Partition {
+struct PartitionPlaces {
     number: i32,
     blocks: Vec<(u64, Block)>,
-    /// Where a block stands in `blocks`.
+    /// Where a block is in `blocks`.
     by_number: FxHashMap<u64, usize>,
     /// Which block the last place was of.
     last: usize,
@@ -54,19 +54,20 @@ impl OffsetBlocks {
     fn seek(&mut self, number: u64) {
         let is_full = self.partitions.iter().map(|of| of.blocks.len()).sum::<usize>() >= MAX_BLOCKS;
         if is_full && !self.partitions[self.last].by_number.contains_key(&number) {
-            self.partitions.iter_mut().for_each(Partition::spill);
+            self.partitions.iter_mut().for_each(PartitionPlaces::spill);
         }
         self.partitions[self.last].seek(number);
     }
 
     fn find(&mut self, partition: i32) -> usize {
         self.partitions.iter().position(|of| of.number == partition).unwrap_or_else(|| {
-            self.partitions.push(Partition { number: partition, ..Partition::default() });
+            self.partitions
+                .push(PartitionPlaces { number: partition, ..PartitionPlaces::default() });
             self.partitions.len() - 1
         })
     }
 
-    /// The same as a set of a topic's.
+    /// The places as the offsets of a topic.
     #[must_use]
     pub fn into_offsets(self, topic: &Arc<str>) -> Offsets {
         let mut offsets = Offsets::of_topic(Arc::clone(topic));
@@ -79,7 +80,7 @@ impl OffsetBlocks {
     }
 }
 
-impl Partition {
+impl PartitionPlaces {
     /// Whether the last place was of a block.
     #[inline]
     fn is_at(&self, number: u64) -> bool {
@@ -133,7 +134,7 @@ mod tests {
                 of_lake.insert(*partition, *place);
                 expected.insert(*partition, *place);
                 if spills && number % 7 == 0 {
-                    of_lake.partitions.iter_mut().for_each(Partition::spill);
+                    of_lake.partitions.iter_mut().for_each(PartitionPlaces::spill);
                 }
             }
             expected.flush();

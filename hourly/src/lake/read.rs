@@ -4,12 +4,12 @@
 //! Row groups are read by several threads. Each keeps the bytes of one and a page of each column,
 //! so memory does not grow with the object, but for the sums.
 
-use super::columns::{SCHEMA, place};
+use super::columns::{SCHEMA, place_of_row};
 use super::pages::{Group, Integers, Prices, Repeating, Texts, Volumes};
 use super::places::OffsetBlocks;
 use crate::hour::Hour;
+use crate::pending_hours::{self, MAX_SYMBOLS};
 use crate::scan::HourBars;
-use crate::totals::{self, MAX_SYMBOLS};
 use common::{Bar, Extras, Place, Symbol, Tick, TimeBounds, Timestamp, tick};
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::Int64Type;
@@ -26,7 +26,7 @@ use std::thread;
 const ROWS: usize = 1 << 10;
 /// The first columns, of which sums are made.
 const COLUMNS: usize = 10;
-/// Threads of one object: 20 MB each at most, beside the sums.
+/// Threads of one object: 20 MB each at most, without the sums.
 const MAX_THREADS: usize = 4;
 
 /// What is summed up.
@@ -73,7 +73,7 @@ pub fn sum_up(
     }
     let mut sum = HourBars::of_topic(Arc::clone(&of.topic));
     for part in parts {
-        sum = totals::joined(sum, part?).ok_or_else(too_wide)?;
+        sum = pending_hours::joined(sum, part?).ok_or_else(too_wide)?;
     }
     each_once(sum)
 }
@@ -103,7 +103,7 @@ fn sum_up_groups(
 fn each_once(sum: HourBars) -> Result<HourBars> {
     match sum.offsets.len() == sum.ticks {
         true => Ok(sum),
-        false => Err(error("a record stands in it twice")),
+        false => Err(error("it contains a record twice")),
     }
 }
 
@@ -206,7 +206,11 @@ impl Columns {
         let tick = Tick::of_symbol(symbol, at, prices, volume, Extras::default(), bounds)?;
         Some((
             tick,
-            place(self.partition.values[row]?, self.offset.values[row], self.index.values[row]?)?,
+            place_of_row(
+                self.partition.values[row]?,
+                self.offset.values[row],
+                self.index.values[row]?,
+            )?,
         ))
     }
 
@@ -259,7 +263,7 @@ impl Summing {
                 columns.tick(row, symbol).ok_or_else(|| error("a row is no tick"))?;
             self.places.insert(
                 place.partition,
-                place.number().ok_or_else(|| error("a row tells no place"))?,
+                place.number().ok_or_else(|| error("a row has no offset"))?,
             );
             match &mut bar {
                 Some(bar) => bar.add(&tick, place),

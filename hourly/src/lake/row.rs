@@ -114,7 +114,7 @@ impl Row {
         out.write_all(&bytes)
     }
 
-    /// The next row that was written; `None` behind the last.
+    /// The next row that was written; `None` after the last.
     ///
     /// # Errors
     /// Where `input` fails.

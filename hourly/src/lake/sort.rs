@@ -5,7 +5,7 @@
 
 use super::row::{NO_CONDITIONS, Row};
 use crate::checksum::TickContent;
-use crate::totals::MAX_SYMBOLS;
+use crate::pending_hours::MAX_SYMBOLS;
 use common::Place;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
@@ -17,24 +17,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
-/// Rows of a run: 41 MB.
-const RUN: usize = 3 << 17;
+/// Rows that are sorted in memory at once: 41 MB.
+const ROWS_IN_MEMORY: usize = 3 << 17;
 /// Kinds of sale conditions that are kept of an hour: a feed has some hundreds, and what has more
 /// are no conditions.
 const MAX_KINDS: usize = 20_000;
 /// What is read of a run's file at once.
 const BUFFER: usize = 128 << 10;
 
-/// Which ticks are asked for.
+/// Filter of ticks.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// Those of these symbols; of all where there is none.
+pub struct RowFilter {
+    /// Symbols to keep; empty: all.
     pub symbols: FxHashSet<String>,
-    /// Those of this time; of any where it is empty.
+    /// Times to keep, in microseconds; empty: all.
     pub times: Range<i64>,
 }
 
-impl Wanted {
+impl RowFilter {
     /// None at all.
     #[must_use]
     pub fn nothing() -> Self {
@@ -51,7 +51,7 @@ impl Wanted {
 #[derive(Default)]
 pub struct Sorter {
     folder: PathBuf,
-    wanted: Wanted,
+    wanted: RowFilter,
     run: usize,
     symbols: Names,
     /// The texts of sale conditions, of which a feed has few.
@@ -66,12 +66,12 @@ impl Sorter {
     /// `folder`: where files may lie that have no name.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self::with_run(folder, RUN)
+        Self::with_run(folder, ROWS_IN_MEMORY)
     }
 
     fn with_run(folder: &Path, run: usize) -> Self {
         let (symbols, conditions) = (Names::default(), Names::default());
-        let (folder, wanted) = (folder.to_owned(), Wanted::default());
+        let (folder, wanted) = (folder.to_owned(), RowFilter::default());
         Self {
             folder,
             wanted,
@@ -86,7 +86,7 @@ impl Sorter {
 
     /// One that passes over all other ticks.
     #[must_use]
-    pub fn only(self, wanted: Wanted) -> Self {
+    pub fn only(self, wanted: RowFilter) -> Self {
         Self { wanted, ..self }
     }
 

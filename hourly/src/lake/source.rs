@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// Whether hours are read from the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum FromLake {
-    /// Those that are computed anew, where it has all of their ticks
+    /// Those that are computed again, where it has all of their ticks
     #[default]
     Auto,
     /// None
@@ -31,7 +31,7 @@ pub enum FromLake {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Lake")]
 pub struct SourceArgs {
-    /// Whether hours that are to be computed anew are read from the Parquet that `batch-layer
+    /// Whether hours that are to be computed again are read from the Parquet that `batch-layer
     /// compact` has written. It must have all of an hour's ticks, of the same objects as they are
     /// now; else those are read. The digits are the same.
     #[arg(long, env = "FROM_LAKE", default_value = "auto", value_enum, value_name = "WHEN")]
@@ -54,7 +54,7 @@ pub(crate) struct Lake {
 pub(crate) struct Required<'a> {
     /// How they were read.
     pub decode_rules: &'a str,
-    /// Of the store, as messages name it.
+    /// The store's address, as messages name it.
     pub location: &'a str,
 }
 
@@ -63,11 +63,11 @@ pub(crate) struct Required<'a> {
 /// none that the lake has and that is there no longer, unless it has expired.
 const COVERED: &str = include_str!("../../sql/lake/covered.sql");
 
-/// Those of the hours $1 without some of their raw objects of which the lake below $2, together
+/// The hours, of $1, without some of their raw objects, of which the lake below $2, together
 /// with the raw objects that are there, has all ticks, if they were read as $3 says from $4: no
 /// fewer ticks than the summary; no raw object that the lake had otherwise, or of which nobody can
 /// tell.
-const STANDS_FOR: &str = include_str!("../../sql/lake/stands_for.sql");
+const COVERS: &str = include_str!("../../sql/lake/stands_for.sql");
 
 impl Lake {
     /// `None`: nothing is to be read from there.
@@ -81,7 +81,7 @@ impl Lake {
     /// The hours of a range that it has whole.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn covered(
         &self,
         db: &mut BatchDb,
@@ -98,12 +98,12 @@ impl Lake {
         Ok(rows.into_iter().map(Hour::from).collect())
     }
 
-    /// Those of some hours whose raw objects are gone, and all of whose ticks are in its objects
+    /// The hours, of some, whose raw objects are gone, and all of whose ticks are in its objects
     /// and the raw ones that are there.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
-    pub async fn stands_for(
+    /// Where the database fails.
+    pub async fn covers(
         &self,
         db: &mut BatchDb,
         hours: &[Hour],
@@ -112,7 +112,7 @@ impl Lake {
         if hours.is_empty() {
             return Ok(FxHashSet::default());
         }
-        let statement = pg::query_scalar(STANDS_FOR)
+        let statement = pg::query_scalar(COVERS)
             .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())))
             .bind(&self.prefix)
             .bind(required.decode_rules)
@@ -122,15 +122,21 @@ impl Lake {
     }
 
     /// Its objects of an hour, whether it has that whole or not.
-    pub async fn counting(
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn published_objects(
         &self,
         db: &mut BatchDb,
         hour: Hour,
     ) -> Result<Vec<PublishedObject>, Failure> {
-        table::counting(db, &self.prefix, &(hour..hour.plus(1))).await
+        table::published_objects(db, &self.prefix, &(hour..hour.plus(1))).await
     }
 
     /// Its objects of an hour that it has whole; `None`: it has not.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn objects(
         &self,
         db: &mut BatchDb,
@@ -140,12 +146,15 @@ impl Lake {
         let hours = hour..hour.plus(1);
         match self.covered(db, &hours, required).await?.is_empty() {
             true => Ok(None),
-            false => table::counting(db, &self.prefix, &hours).await.map(Some),
+            false => table::published_objects(db, &self.prefix, &hours).await.map(Some),
         }
     }
 
     /// The keys of a folder's objects whose hours of a range are all among `covered`.
-    pub async fn spared(
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn objects_kept_for_lake(
         &self,
         db: &mut BatchDb,
         (folder, hours): (&str, &Range<Hour>),
@@ -177,18 +186,18 @@ pub enum LakeSourceError {
 /// Where it does not, or cannot be read.
 pub async fn visit<T: Send + 'static>(
     look: LakeReader<'_>,
-    counting: &PublishedObject,
+    published: &PublishedObject,
     into: T,
     take: impl Fn(&mut T, &TickContent<'_>, Place) -> io::Result<()> + Send + 'static,
 ) -> Result<T, LakeSourceError> {
-    let visited = match look.store.find(&counting.key).await {
+    let visited = match look.store.find(&published.key).await {
         Ok(object) => look.visit(&object, into, take).await,
         Err(error) => Err(error.into()),
     };
     let what = match visited {
         // The checksum is not over quotes, conditions and numbers; the digest is over all.
-        Ok((gathered, contents)) if contents == counting.contents => return Ok(gathered),
-        Ok((_, contents)) if contents.has_ticks_of(&counting.contents) => {
+        Ok((gathered, contents)) if contents == published.contents => return Ok(gathered),
+        Ok((_, contents)) if contents.has_ticks_of(&published.contents) => {
             "is not, to the byte, what was compared".to_owned()
         }
         Ok(_) => "holds other ticks than when it was written".to_owned(),
@@ -205,19 +214,19 @@ pub async fn visit<T: Send + 'static>(
 /// Where it is not the one that was compared, or cannot be read.
 pub(crate) async fn sum_up(
     look: LakeReader<'_>,
-    counting: &PublishedObject,
+    published: &PublishedObject,
 ) -> Result<HourBars, LakeReadError> {
-    let object = look.store.find(&counting.key).await?;
-    if *object.etag != *counting.etag || object.size != counting.size {
+    let object = look.store.find(&published.key).await?;
+    if *object.etag != *published.etag || object.size != published.size {
         return Err(LakeReadError::Damaged("it was overwritten".to_owned()));
     }
-    let of = HourOfTopic { hour: counting.hour, topic: counting.source.as_str().into() };
-    let sum = look.sum_up((&object, counting.contents.digest), of).await?;
-    match sum.ticks == counting.contents.rows {
+    let of = HourOfTopic { hour: published.hour, topic: published.source.as_str().into() };
+    let sum = look.sum_up((&object, published.contents.digest), of).await?;
+    match sum.ticks == published.contents.rows {
         true => Ok(sum),
         false => Err(LakeReadError::Damaged(format!(
             "it has {} of {} ticks",
-            sum.ticks, counting.contents.rows
+            sum.ticks, published.contents.rows
         ))),
     }
 }
@@ -268,7 +277,7 @@ mod tests {
         let of = HourOfTopic { hour: Hour::of(Timestamp::from_micros(5)), topic: "t".into() };
         let sum = look.sum_up((&object, contents.digest), of.clone()).await.unwrap();
         assert_eq!((sum.ticks, contents.rows), (2, 2));
-        let counting = PublishedObject {
+        let published = PublishedObject {
             key: KEY.to_owned(),
             source: "t".to_owned(),
             hour: of.hour,
@@ -277,7 +286,7 @@ mod tests {
             size: object.size,
             contents,
         };
-        let visit = || super::visit(look, &counting, (), |(), _, _| Ok(()));
+        let visit = || super::visit(look, &published, (), |(), _, _| Ok(()));
         for at in 0..object.size {
             spoil(&folder.path().join(KEY), at);
             let spoilt = look.sum_up((&object, contents.digest), of.clone()).await;

@@ -73,18 +73,18 @@ pub(crate) struct LakeHoursQuery<'a> {
     pub decode_rules: &'a str,
     /// What the lake's keys begin with.
     pub prefix: &'a str,
-    /// Of the store, as messages name it.
+    /// The store's address, as messages name it.
     pub location: &'a str,
     /// Hours that the lake does not have as it should, whatever `lake_objects` says.
     pub anew: &'a [Hour],
-    /// Those of them of which it has lost ticks.
+    /// The hours, of those, of which it has lost ticks.
     pub damaged: &'a [Hour],
 }
 
 /// The computed hours that the lake does not have as they are, in order of time.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub(crate) async fn hours(
     db: &mut BatchDb,
     asked: &LakeHoursQuery<'_>,
@@ -104,7 +104,7 @@ pub struct PublishedObject {
     pub key: String,
     pub source: String,
     pub hour: Hour,
-    /// Of `batch_hours`, when it was written.
+    /// `batch_hours.computed_at` when the object was written.
     pub computed_at: Timestamp,
     pub etag: String,
     pub size: u64,
@@ -113,19 +113,22 @@ pub struct PublishedObject {
 }
 
 /// The objects that count of some hours, whose keys begin so.
-pub async fn counting(
+///
+/// # Errors
+/// Where the database fails.
+pub async fn published_objects(
     db: &mut BatchDb,
     prefix: &str,
     hours: &Range<Hour>,
 ) -> Result<Vec<PublishedObject>, Failure> {
-    let statement = pg::query(include_str!("../../sql/lake/counting.sql"))
+    let statement = pg::query(include_str!("../../sql/lake/published_objects.sql"))
         .bind(prefix)
         .bind(Timestamptz(hours.start.start()))
         .bind(Timestamptz(hours.end.start()));
-    db.read_all("reading lake_objects in", statement, counting_of).await
+    db.read_all("reading lake_objects in", statement, published_object_of).await
 }
 
-fn counting_of(row: &PgRow) -> Result<PublishedObject, sqlx::Error> {
+fn published_object_of(row: &PgRow) -> Result<PublishedObject, sqlx::Error> {
     Ok(PublishedObject {
         key: row.try_get("key")?,
         source: row.try_get("source")?,
@@ -143,6 +146,9 @@ fn counting_of(row: &PgRow) -> Result<PublishedObject, sqlx::Error> {
 
 /// Notes that what counts under a key was put there once more, and has the same ticks. `digest`: of
 /// its bytes.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn note_copy(
     db: &mut BatchDb,
     key: &str,
@@ -157,7 +163,7 @@ pub(crate) async fn note_copy(
     db.write("lake_objects", update).await.map(drop)
 }
 
-/// Notes that hours were computed anew from these objects: they are of what was computed then.
+/// Notes that hours were computed again from these objects: they are of what was computed then.
 ///
 /// # Errors
 /// The database's.
@@ -212,6 +218,9 @@ fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
 
 /// Notes objects that are about to be shown, so that a run which is killed meanwhile leaves none
 /// that nobody knows.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn announce(
     db: &mut BatchDb,
     candidate: &Candidate,
@@ -250,6 +259,9 @@ async fn insert(
 
 /// Lets the announced objects of an hour, each with its etag, count in the place of those before.
 /// `replaceable` hold nothing else than they, and are to be deleted.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn switch(
     db: &mut BatchDb,
     (candidate, run_id, prefix): (&Candidate, i64, &str),
@@ -300,6 +312,9 @@ async fn note_sources(
 
 /// The keys of objects that no reader should see: those that were not shown to the end, and those
 /// that others replace.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn leftovers(db: &mut BatchDb) -> Result<Vec<String>, Failure> {
     let statement =
         pg::query_scalar("select key from lake_objects where state <> 'verified' order by key");
@@ -307,6 +322,9 @@ pub(crate) async fn leftovers(db: &mut BatchDb) -> Result<Vec<String>, Failure> 
 }
 
 /// Forgets an object that is deleted.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn forget(db: &mut BatchDb, key: &str) -> Result<(), Failure> {
     let delete =
         pg::query("delete from lake_objects where key = $1 and state <> 'verified'").bind(key);

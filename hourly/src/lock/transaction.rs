@@ -1,6 +1,6 @@
 //! A run's transactions: whatever is written is written [`within`] one.
 
-use service::pg;
+use service::pg::{self, Limits};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 use std::io;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 /// The first number of this program's advisory locks, "batc"; the second one says what for.
 const ADVISORY: i32 = 0x6261_7463;
-/// Those of sessions, one for each run that shares its hours.
+/// Advisory locks of sessions, one for each run that shares its hours.
 pub(super) const SESSIONS: i32 = ADVISORY + 1;
-/// Those of transactions, by which they are told to be a run's.
+/// Advisory locks of transactions, which show that they are a run's.
 pub(super) const TRANSACTIONS: i32 = ADVISORY + 2;
 const MEMBERS: i32 = 1;
 const INDEX: i32 = 2;
@@ -72,10 +72,10 @@ pub enum End<T> {
 pub async fn within<T>(
     connection: &mut PgConnection,
     token: Option<&Token>,
-    hold: TransactionLock,
+    lock: TransactionLock,
     task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> Result<End<T>, sqlx::Error>,
 ) -> Result<T, sqlx::Error> {
-    let mut transaction = begin_locked(connection, token, hold).await?;
+    let mut transaction = begin_locked(connection, token, lock).await?;
     let done = task(&mut transaction).await?;
     match done {
         End::Commit(done) => commit_if_owner(transaction, token).await.map(|()| done),
@@ -84,17 +84,17 @@ pub async fn within<T>(
 }
 
 /// A transaction that the server itself ends, also behind a pooler: nobody may wait for its
-/// statements any more, or be there to send the next one. It keeps other runs from what `hold`
+/// statements any more, or be there to send the next one. It keeps other runs from what `lock`
 /// says.
 async fn begin_locked<'a>(
     connection: &'a mut PgConnection,
     token: Option<&Token>,
-    hold: TransactionLock,
+    lock: TransactionLock,
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     match token {
         None => Connection::begin(connection).await,
         Some(token) => {
-            begin_with(connection, (token.limit, token.silence), Some(token), hold).await
+            begin_with(connection, (token.limit, token.silence), Some(token), lock).await
         }
     }
 }
@@ -103,15 +103,16 @@ pub(super) async fn begin_with<'a>(
     connection: &'a mut PgConnection,
     (limit, silence): (Duration, Duration),
     token: Option<&Token>,
-    hold: TransactionLock,
+    lock: TransactionLock,
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     // Others wait for what it holds, and not for longer than for a statement.
-    let idle = silence.min(limit / 2).as_millis().min(i32::MAX as u128);
+    let idle = silence.min(limit / 2).min(Duration::from_millis(i32::MAX as u64));
+    let limits = Limits { lock: None, statement: Some(limit), idle: Some(idle) };
     let own = token.map(|token| {
         format!("; select pg_advisory_xact_lock_shared({TRANSACTIONS}, {})", token.number())
     });
     let own = own.unwrap_or_default();
-    let lock = match hold {
+    let lock = match lock {
         TransactionLock::None => String::new(),
         TransactionLock::Membership => {
             format!("; select pg_advisory_xact_lock({ADVISORY}, {MEMBERS})")
@@ -121,11 +122,7 @@ pub(super) async fn begin_with<'a>(
         }
         TransactionLock::Index => format!("; select pg_advisory_xact_lock({ADVISORY}, {INDEX})"),
     };
-    let begin = format!(
-        "begin isolation level read committed; set local statement_timeout = {}; \
-         set local idle_in_transaction_session_timeout = {idle}{own}{lock}",
-        limit.as_millis(),
-    );
+    let begin = format!("{}{own}{lock}", limits.begin_statement(&[]));
     connection.begin_with(sqlx::AssertSqlSafe(begin)).await
 }
 
@@ -143,7 +140,8 @@ pub async fn serialize_commits(transaction: &mut PgTransaction<'_>) -> Result<()
 /// Why nothing more can be written. It is no fault of the database's.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "another run has taken over the lock, because this one was not heard of for too long: that one does the rest"
+    "another run has taken over the lock, because this one sent no heartbeat within \
+     --takeover-after: that one does the rest"
 )]
 pub struct TakenOver;
 

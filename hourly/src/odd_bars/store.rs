@@ -53,7 +53,7 @@ impl StaleSymbol {
 
     fn judged(&self) -> Range<Timestamp> {
         let (first, last) = self.changed();
-        between(hours::judged(first, last))
+        between(hours::affected_range(first, last))
     }
 }
 
@@ -73,7 +73,7 @@ fn number(at: Timestamp) -> i64 {
 /// Marks symbols that have a bar in an hour, or have had one until now.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn mark(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
@@ -88,6 +88,9 @@ pub async fn mark(
 }
 
 /// Marks all bars, unless it was this detector that has looked at those that are not marked.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn mark_all_of_others(
     connection: &mut PgConnection,
     detector: &str,
@@ -107,6 +110,9 @@ pub async fn mark_all_of_others(
 }
 
 /// At most `limit` marked symbols.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn marks(
     connection: &mut PgConnection,
     limit: i64,
@@ -129,6 +135,9 @@ pub async fn marks(
 }
 
 /// How many bars are to be read of each.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn count_bars(
     connection: &mut PgConnection,
     marks: &[StaleSymbol],
@@ -143,6 +152,9 @@ pub async fn count_bars(
 }
 
 /// The bars that have to be known of each.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn bars(
     connection: &mut PgConnection,
     marks: &[StaleSymbol],
@@ -167,6 +179,9 @@ pub async fn bars(
 }
 
 /// Writes what was found of each mark, in place of what was said of the same bars before.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn replace(
     connection: &mut PgConnection,
     marks: &[StaleSymbol],
@@ -204,7 +219,8 @@ async fn delete(
     Ok(deleted.rows_affected())
 }
 
-/// Of what is found again the time stays at which it was found first. Gives how many are new.
+/// A finding that is found again keeps the time at which it was found first. Returns the number of
+/// new ones.
 async fn write(connection: &mut PgConnection, rows: &[(&str, &Odd)]) -> Result<u64, sqlx::Error> {
     if rows.is_empty() {
         return Ok(0);
@@ -227,7 +243,10 @@ async fn write(connection: &mut PgConnection, rows: &[(&str, &Odd)]) -> Result<u
     Ok(written.into_iter().filter(|is_new| *is_new).count() as u64)
 }
 
-/// The marked symbols are up to date, but for those that were marked anew since.
+/// The marked symbols are up to date, but for those that were marked again since.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn unmark(
     connection: &mut PgConnection,
     marks: &[StaleSymbol],

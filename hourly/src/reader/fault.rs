@@ -54,7 +54,7 @@ impl Reader {
     /// Whether a refusal is the object's or the caller's: who may read others may read this
     /// archive.
     async fn sort_refused(&self, object: &Object, error: StoreError) -> ReadError {
-        match self.gives_another(object).await {
+        match self.can_read_another(object).await {
             Ok(true) => ReadError::broken(BrokenKind::Refused, &error),
             Ok(false) => {
                 let (location, key) = (self.store.location(), &object.key);
@@ -77,7 +77,7 @@ impl Reader {
     ///
     /// # Errors
     /// Where the store fails, which tells nothing.
-    async fn gives_another(&self, refused: &Object) -> Result<bool, StoreError> {
+    async fn can_read_another(&self, refused: &Object) -> Result<bool, StoreError> {
         // Several objects may be refused at the same time. What one of them finds out serves the
         // others.
         let _search = self.health.search.lock().await;
@@ -86,23 +86,23 @@ impl Reader {
         {
             return Ok(true);
         }
-        if self.gives_one_of(&self.others.known, refused).await? {
+        if self.can_read_any(&self.others.known, refused).await? {
             return Ok(true);
         }
         let own = refused.key.rfind('/').map_or("", |end| &refused.key[..=end]);
-        if self.gives_one_of(&self.last_of(own).await?, refused).await? {
+        if self.can_read_any(&self.last_of(own).await?, refused).await? {
             return Ok(true);
         }
         for folder in self.others.folders.iter().filter(|folder| ***folder != *own) {
             let objects = self.last_of(folder).await?;
             if !objects.is_empty() {
-                return self.gives_one_of(&objects, refused).await;
+                return self.can_read_any(&objects, refused).await;
             }
         }
         Ok(false)
     }
 
-    async fn gives_one_of(&self, objects: &[Object], refused: &Object) -> Result<bool, StoreError> {
+    async fn can_read_any(&self, objects: &[Object], refused: &Object) -> Result<bool, StoreError> {
         for object in objects.iter().filter(|object| object.key != refused.key) {
             if self.may_read(object).await? {
                 self.health.note_given(object);

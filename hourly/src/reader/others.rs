@@ -12,7 +12,7 @@ const KNOWN: i64 = 3;
 /// How far back before the window's end its newest objects are looked for.
 const HOURS_BACK: i64 = 72;
 
-/// Objects that may be asked for beside one that is refused.
+/// Objects that may be asked for instead of one that is refused.
 #[derive(Debug, Default)]
 pub struct Others {
     /// Earlier runs have read them.
@@ -22,7 +22,7 @@ pub struct Others {
 }
 
 impl Others {
-    /// Those of an archive.
+    /// The other objects of an archive.
     ///
     /// # Errors
     /// Where the database fails.

@@ -4,16 +4,16 @@ use super::{Exclusions, HourBars, LinePosition, ScanOptions, place_of};
 use crate::archive::Origin;
 use crate::hour::Hour;
 use common::Timestamp;
-use common::decode::Record;
+use common::decode::DecodedTick;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// Which records are summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// Those that are not to be left out.
+    /// Records that are not to be left out.
     Others,
-    /// Those alone that would be left out.
+    /// Only the records that would be left out.
     Named,
 }
 
@@ -50,10 +50,11 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes in a tick, unless it was there before.
-    pub fn add(&mut self, record: &Record<'_>, spot: LinePosition) {
+    pub fn add(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
         self.turn_to(record.tick.timestamp());
         let (hour, bars) = &mut self.hours[self.current];
-        let identified = record.provenance.and_then(|position| place_of(position, spot.element));
+        let identified =
+            record.provenance.and_then(|provenance| place_of(provenance, position.element));
         let place = match identified {
             Some((place, number)) => {
                 let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
@@ -73,7 +74,7 @@ impl<'a> Collector<'a> {
             None if self.selection == Selection::Named => return,
             None => {
                 self.far_offsets += u64::from(record.provenance.is_some());
-                self.origin.place(spot.order)
+                self.origin.place(position.order)
             }
         };
         bars.add(&record.tick, place);

@@ -15,9 +15,9 @@ const MAX_ZSTD_WINDOW: u32 = 25;
 
 type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// The members of a gzip file, one behind the other. Zeros may follow the last, as gzip(1) allows.
+/// The members of a gzip file, one after the other. Zeros may follow the last, as gzip(1) allows.
 pub struct Members<R> {
-    /// `None` behind the last.
+    /// `None` after the last.
     member: Option<GzDecoder<R>>,
 }
 

@@ -48,7 +48,7 @@ pub struct Elements<R> {
     start: usize,
     end: usize,
     at_end: bool,
-    /// Of the last element given out, counted from 1.
+    /// Number of the last element given out, counted from 1.
     number: u64,
     is_open: bool,
     is_closed: bool,

@@ -1,9 +1,9 @@
-//! [`Envelope`]: the value of a record out of a line that has the record's other parts beside it,
+//! [`Envelope`]: the value of a record out of a line that has the record's other parts next to it,
 //! as Aiven's connector writes lines (`format.output.fields` key, value, offset, timestamp).
 //!
-//! It stands in front of the decoder where a line is surely such an envelope ([`is_surely_one`]):
+//! It comes before the decoder where a line is surely such an envelope ([`is_surely_one`]):
 //! `--each value` would lead into it, and members of the message would be looked for around it.
-//! Else it stands behind: a line that is a tick as it is never comes here.
+//! Else it comes after: a line that is a tick as it is never comes here.
 
 use crate::archive::CsvFields;
 use base64::Engine;
@@ -57,13 +57,13 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// A value that is a text may be a producer's; and so may one that has no offset beside it.
+    /// A value that is a text may be a producer's; and so may one that has no offset next to it.
     fn are_surely_a_sinks(&self) -> bool {
         self.offset.is_some() && self.value.get().starts_with(['{', '['])
     }
 }
 
-/// Whether a line is surely an envelope: a message beside its offset, and nothing that no sink
+/// Whether a line is surely an envelope: a message next to its offset, and nothing that no sink
 /// writes.
 pub fn is_surely_one(line: &[u8]) -> bool {
     let may_be_one = line.trim_ascii_start().starts_with(b"{");

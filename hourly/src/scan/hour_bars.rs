@@ -26,7 +26,7 @@ pub struct HourBars {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Conflicts {
     pub records: u64,
-    /// Those whose lines carry another symbol or time.
+    /// Records whose lines carry another symbol or time.
     pub different_ticks: u64,
     /// The partition of one of them, and the number of its place.
     pub example: Option<(i32, u64)>,

@@ -13,7 +13,8 @@ pub fn position_in(line: &[u8], options: &ScanOptions) -> Option<Provenance> {
     let Value::Object(members) = serde_json::from_slice(line).ok()? else {
         return None;
     };
-    // A message may hold a `value` and an `offset` of its producer's, beside what the sink says.
+    // A message may hold a `value` and an `offset` of its producer's, in addition to what the sink
+    // says.
     of_line(&members, options).or_else(|| of_envelope(&members, options))
 }
 

@@ -45,7 +45,7 @@ impl LineLayout {
 /// The layout of a line in which the value has the layout `inner`.
 fn wrapped(line: &[u8], value: &[u8], inner: Layout) -> Option<Layout> {
     let line = str::from_utf8(line).ok()?;
-    let members = members(line)?;
+    let members = read_members(line)?;
     let (mut steps, mut literal) = (Vec::new(), String::new());
     let mut at = 0;
     let mut inner = Some(inner);
@@ -54,7 +54,7 @@ fn wrapped(line: &[u8], value: &[u8], inner: Layout) -> Option<Layout> {
         literal.push_str(line.get(at..begin)?);
         at = begin + raw.get().len();
         if *name == "value" {
-            // What stands in quotes is another text than the value.
+            // What is in quotes is another text than the value.
             let inner = inner.take().filter(|_| raw.get().as_bytes() == value)?;
             for (fixed, part) in inner.steps {
                 // What the value says of its place is not what the sink says.
@@ -80,7 +80,7 @@ fn wrapped(line: &[u8], value: &[u8], inner: Layout) -> Option<Layout> {
     (inner.is_none() && has_offset).then_some(Layout { steps, tail: literal })
 }
 
-/// What of a part beside the value stays, and what varies. `None` where it is none of a sink's.
+/// What of a part other than the value stays, and what varies. `None` where it is none of a sink's.
 fn outer_part<'r>(name: &str, raw: &'r str) -> Option<(&'r str, Option<Part>)> {
     let is_number = raw.starts_with(|first: char| first.is_ascii_digit());
     match (name, raw) {
@@ -100,7 +100,7 @@ fn quote_behind(raw: &str) -> String {
 }
 
 /// The members of an object, each once.
-fn members(line: &str) -> Option<Vec<(String, &RawValue)>> {
+fn read_members(line: &str) -> Option<Vec<(String, &RawValue)>> {
     let members = serde_json::from_str::<Members<'_>>(line).ok()?.0;
     let is_once = |(at, (name, _)): (usize, &(String, &RawValue))| {
         members[..at].iter().all(|(other, _)| other != name)

@@ -154,7 +154,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// Reads more behind what is buffered.
+    /// Reads more after what is buffered.
     fn fill(&mut self) -> io::Result<()> {
         let is_small = self.buffer.len() < INITIAL_BUFFER && self.end == self.buffer.len();
         if self.start > 0 {

@@ -46,7 +46,7 @@ impl Offsets {
         Self { topic, partitions: Vec::new() }
     }
 
-    /// Those of one partition, as a set of its own.
+    /// The offsets of one partition, as a set of its own.
     #[must_use]
     pub fn of_partition(topic: &str, partition: i32, known: RoaringTreemap) -> Self {
         let (topic, known_end): (Arc<str>, _) =
@@ -126,7 +126,7 @@ impl Offsets {
         }
     }
 
-    /// How many places; both sets must be flushed, here and below.
+    /// How many places; the set must be flushed.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.partitions.iter().map(|of| of.known.len()).sum()
@@ -226,7 +226,7 @@ impl Offsets {
         self.partitions.iter().filter_map(|of| Some((of.partition, places::newest(&of.known)?)))
     }
 
-    /// The same of each topic.
+    /// The newest place of each topic and partition.
     pub fn newest_places(&self) -> impl Iterator<Item = (&str, i32, u64)> {
         self.partitions
             .iter()

@@ -17,7 +17,7 @@ pub struct ScanOptions {
     /// Whether the name promises compressed content.
     pub compressed_name: bool,
     pub origin: Origin,
-    /// Of the records; two topics have the same offsets.
+    /// The topic of the records; two topics have the same offsets.
     pub topic: Arc<str>,
     /// What a message may look like.
     pub rules: Arc<Rules>,
@@ -27,7 +27,7 @@ pub struct ScanOptions {
     pub stored_at: Timestamp,
     /// How many bars, of symbols and hours, may be made of it, give or take a few thousand.
     pub max_bars: usize,
-    /// As how many bars an hour counts beside its own.
+    /// As how many bars an hour counts in addition to its own.
     pub hour_weight: usize,
     /// How many of its lines may hold no tick.
     pub max_without_tick: u64,

@@ -20,7 +20,7 @@ pub fn runs(set: &RoaringTreemap) -> impl Iterator<Item = Range<u64>> {
     runs::joined(set.bitmaps().flat_map(|(high, bitmap)| runs_of(u64::from(high) << 32, bitmap)))
 }
 
-/// Those of a part of a set, which begins at `start`.
+/// The runs of a part of a set, which begins at `start`.
 fn runs_of(start: u64, bitmap: &RoaringBitmap) -> impl Iterator<Item = Range<u64>> {
     let mut offsets = bitmap.iter();
     std::iter::from_fn(move || offsets.next_range())
@@ -44,7 +44,7 @@ impl Part<'_> {
         runs_of(self.start(), self.offsets)
     }
 
-    /// Those places whose messages are these.
+    /// The places whose messages are these.
     #[must_use]
     pub fn places(&self, messages: &Range<u64>) -> Range<u64> {
         let element = (u64::from(self.high) << 32) - self.start();
@@ -70,7 +70,7 @@ pub fn messages(places: &RoaringTreemap) -> RoaringTreemap {
     messages
 }
 
-/// Those places whose messages are in `messages`.
+/// The places whose messages are in `messages`.
 #[must_use]
 pub fn of_messages(places: &RoaringTreemap, messages: &RoaringTreemap) -> RoaringTreemap {
     let by_high: Vec<(u32, &RoaringBitmap)> = messages.bitmaps().collect();
@@ -82,7 +82,7 @@ pub fn of_messages(places: &RoaringTreemap, messages: &RoaringTreemap) -> Roarin
     RoaringTreemap::from_bitmaps(found.filter(|(_, offsets)| !offsets.is_empty()))
 }
 
-/// Those places whose messages are at `start` or behind it.
+/// The places whose messages are at `start` or after it.
 #[must_use]
 pub fn from(places: &RoaringTreemap, start: u64) -> RoaringTreemap {
     let later = |(high, offsets): (u32, &RoaringBitmap)| {
@@ -165,7 +165,7 @@ pub fn with_holes(places: &RoaringTreemap) -> RoaringTreemap {
         .collect()
 }
 
-/// Of the upper half of a place's number, those bits that belong to its offset.
+/// The bits of the upper half of a place's number that belong to its offset.
 fn offset_bits(high: u32) -> u32 {
     (Place::offset_of(u64::from(high) << 32) >> 32) as u32
 }

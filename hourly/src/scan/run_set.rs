@@ -4,7 +4,7 @@
 //! A bit for each of their offsets would take gigabytes.
 
 use super::places;
-use super::runs::{common, hull_of, in_order, joined, missing};
+use super::runs::{bounding_range, common, in_order, joined, missing};
 use roaring::RoaringTreemap;
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Adds a run that lies behind all that are there.
+    /// Adds a run that lies after all that are there.
     pub fn push(&mut self, run: Range<u64>) {
         if run.end.saturating_sub(run.start) > LONG {
             debug_assert!(self.long.last().is_none_or(|last| last.end <= run.start), "{run:?}");
@@ -53,15 +53,15 @@ impl Runs {
             || self.short.contains(offset)
     }
 
-    /// From the first to behind the last.
+    /// From the first to after the last.
     #[must_use]
     pub fn hull(&self) -> Option<Range<u64>> {
         let short = self.short.min().zip(self.short.max()).map(|(first, last)| first..last + 1);
         let long = self.long.first().zip(self.long.last());
-        hull_of(short.into_iter().chain(long.map(|(first, last)| first.start..last.end)))
+        bounding_range(short.into_iter().chain(long.map(|(first, last)| first.start..last.end)))
     }
 
-    /// Those that are not in a set.
+    /// The numbers that are not in a set.
     #[must_use]
     pub fn without(mut self, others: &RoaringTreemap) -> Self {
         let long = std::mem::take(&mut self.long);
@@ -70,7 +70,7 @@ impl Runs {
         self
     }
 
-    /// Those that are not in `others`.
+    /// The numbers that are not in `others`.
     #[must_use]
     pub fn without_runs(self, others: &Self) -> Self {
         match others.is_empty() {
@@ -79,7 +79,7 @@ impl Runs {
         }
     }
 
-    /// Those of some places whose messages are in it.
+    /// The places, of some, whose messages are in it.
     #[must_use]
     pub fn of_messages(&self, places: &RoaringTreemap) -> RoaringTreemap {
         let mut found = places::of_messages(places, &self.short);
@@ -100,7 +100,7 @@ impl Runs {
     }
 }
 
-/// In order, each behind those before it.
+/// In order, each after those before it.
 impl FromIterator<Range<u64>> for Runs {
     fn from_iter<I: IntoIterator<Item = Range<u64>>>(runs: I) -> Self {
         let mut all = Self::default();

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// From the first to behind the last of some runs.
-pub fn hull_of(runs: impl Iterator<Item = Range<u64>>) -> Option<Range<u64>> {
+/// From the first to after the last of some runs.
+pub fn bounding_range(runs: impl Iterator<Item = Range<u64>>) -> Option<Range<u64>> {
     runs.reduce(|one, other| one.start.min(other.start)..one.end.max(other.end))
 }
 

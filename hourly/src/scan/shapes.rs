@@ -66,7 +66,7 @@ impl Shape {
     }
 }
 
-/// What a bar of one tick tells of it.
+/// What a bar of one tick tells about it.
 fn text(scan: &Scan) -> String {
     let Some((_, hour)) = scan.hours.first() else {
         return format!("no tick, but {:?}", scan.rejects);
@@ -85,7 +85,7 @@ fn every_shape_is_the_same_tick_from_the_archive() {
         let [symbol, at, open, high, low, close, volume] =
             tick.split(' ').collect::<Vec<_>>().try_into().unwrap();
         let volume = match volume.split_once('.') {
-            // Sums have 18 digits behind the point.
+            // Sums have 18 digits after the point.
             Some((whole, part)) => format!("{whole}.{part:0<18}"),
             None => volume.to_owned(),
         };
@@ -103,7 +103,7 @@ fn every_shape_is_the_same_tick_from_the_archive() {
             let bar = scan.hours[0].1.bars.iter().next().map(|(_, bar)| *bar).unwrap();
             let (top, bottom) =
                 (bar.open.max(bar.close).to_string(), bar.open.min(bar.close).to_string());
-            // The high and low beside a trade are those of its day.
+            // The high and low of a trade are those of its day.
             let expected = [(high, top), (low, bottom)]
                 .map(|(price, own)| if price == "-" { own } else { price.into() });
             assert_eq!([bar.high.to_string(), bar.low.to_string()], expected, "{line}");

@@ -1,8 +1,8 @@
 //! Several values in one line: objects were put together whose last lines had no newline, or a sink
 //! writes none. What stands between them is told apart from them, and lost with none of them.
 
-/// What may stand between two values beside blanks: a comma, RFC 7464's separator and a byte order
-/// mark.
+/// What may stand between two values in addition to blanks: a comma, RFC 7464's separator and a
+/// byte order mark.
 const SEPARATORS: [&[u8]; 3] = [b",", b"\x1e", b"\xef\xbb\xbf"];
 
 /// A line without the separators and blanks in front.

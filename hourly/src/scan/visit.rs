@@ -5,7 +5,7 @@ use super::envelope::{Envelope, is_surely_one};
 use super::line::{Line, LineTaker, Source};
 use super::lines::Lines;
 use super::{ScanOptions, decompress, values};
-use common::decode::{Decoder, Element, MAX_VALUE_BYTES, Provenance, Record, RecordContext};
+use common::decode::{DecodedTick, Decoder, Element, MAX_VALUE_BYTES, Provenance, RecordContext};
 use common::{Reason, Reject};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ pub struct LinePosition {
 /// What is made of an object's lines, one after the other.
 pub trait Visitor {
     /// A tick.
-    fn record(&mut self, record: &Record<'_>, spot: LinePosition);
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition);
 
     /// A line that is no tick, or the element `element` of one.
     fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject);
@@ -46,14 +46,14 @@ pub fn visit(
     options: &ScanOptions,
     visitor: &mut impl Visitor,
 ) -> io::Result<()> {
-    let mut reading = Reading::new(options, visitor);
+    let mut reading = ObjectReading::new(options, visitor);
     let content = decompress::open(input, options)?;
     let (is_array, content) = elements::is_array(content)?;
     if is_array {
         reading.showing.order.in_array = Some(0);
         let mut elements = Elements::new(content);
         elements.hand_to(&mut reading)?;
-        // A message that is an array may stand in front of others.
+        // A message that is an array may come before others.
         let (number, rest) = elements.finish();
         reading.showing.order = Order { in_array: None, not_counted: number };
         Lines::after(number, rest).hand_to(&mut reading)?;
@@ -72,17 +72,18 @@ pub fn visit_some(
     is_wrapped: bool,
     visitor: &mut impl Visitor,
 ) {
-    let mut reading = Reading { is_wrapped, has_records: true, ..Reading::new(options, visitor) };
+    let mut reading =
+        ObjectReading { is_wrapped, has_records: true, ..ObjectReading::new(options, visitor) };
     for (number, bytes) in lines {
         reading.take(&part(*number, bytes));
     }
 }
 
 /// How the lines of an object are read.
-struct Reading<'o, V> {
+struct ObjectReading<'o, V> {
     decoder: Decoder,
     /// What is known of every record that an object's lines hold.
-    beside: RecordContext<'o>,
+    context: RecordContext<'o>,
     envelope: Envelope<'o>,
     /// Whether the last tick was in a sink's envelope: the next one will be, too.
     is_wrapped: bool,
@@ -96,9 +97,9 @@ struct Reading<'o, V> {
     /// The last line, where it ends in what no whole object ends in.
     cut_line: Option<(u64, &'static str)>,
     is_csv: bool,
-    /// How many bytes may still be looked through for records behind what is none.
+    /// How many bytes may still be looked through for records after what is none.
     work: usize,
-    /// How many arrays of records the value that is shown stands in.
+    /// How many arrays of records the value that is shown is in.
     depth: usize,
     showing: Showing<'o, V>,
 }
@@ -116,8 +117,8 @@ struct Showing<'o, V> {
 impl<V: Visitor> Showing<'_, V> {
     /// Shows the tick `element` of the line `number`.
     #[inline(always)]
-    fn record(&mut self, record: &Record<'_>, number: u64, element: u16) {
-        self.visitor.record(record, self.order.spot(number, element));
+    fn record(&mut self, record: &DecodedTick<'_>, number: u64, element: u16) {
+        self.visitor.record(record, self.order.position(number, element));
     }
 
     fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject) {
@@ -136,10 +137,10 @@ impl<V: Visitor> Showing<'_, V> {
 struct Order {
     /// Ticks so far of the array that the object begins with, while that is read. Whether it is the
     /// whole object, and each element a message, or the first message of several, only its end
-    /// tells. So as many of them as fit count as ticks of one message: then none lies behind a tick
+    /// tells. So as many of them as fit count as ticks of one message: then none lies after a tick
     /// of a later message, whichever it is.
     in_array: Option<u64>,
-    /// Elements of such an array, which are counted as lines: the rest of its own line comes behind
+    /// Elements of such an array, which are counted as lines: the rest of its own line comes after
     /// them.
     not_counted: u64,
 }
@@ -147,7 +148,7 @@ struct Order {
 impl Order {
     /// The spot of the tick `element` of the line `number`.
     #[inline(always)]
-    fn spot(&mut self, number: u64, element: u16) -> LinePosition {
+    fn position(&mut self, number: u64, element: u16) -> LinePosition {
         let order = match &mut self.in_array {
             None => (number - 1 - self.not_counted, element),
             Some(ticks) => {
@@ -163,7 +164,7 @@ impl Order {
 /// thousand times as long as it looks.
 const MAX_STRANGE_LINES: u64 = 1_000_000;
 
-/// How many bytes of an object are looked through for records behind what is none, all attempts
+/// How many bytes of an object are looked through for records after what is none, all attempts
 /// together; and how many more for each byte of a line that holds such.
 const MAX_WORK: usize = 64 * MAX_VALUE_BYTES;
 const WORK_OF_A_BYTE: usize = 4;
@@ -187,13 +188,13 @@ fn looks_like_csv(line: &[u8]) -> bool {
         && str::from_utf8(line).is_ok()
 }
 
-impl<V: Visitor> LineTaker for Reading<'_, V> {
+impl<V: Visitor> LineTaker for ObjectReading<'_, V> {
     #[inline(always)]
     fn take_first(&mut self, bytes: &[u8], number: u64) -> Option<usize> {
         if self.is_wrapped || self.showing.visitor.has_enough() {
             return None;
         }
-        let (record, length) = self.decoder.decode_known_line(bytes, &self.beside)?;
+        let (record, length) = self.decoder.decode_known_line(bytes, &self.context)?;
         self.has_records = true;
         self.showing.record(&record, number, 0);
         Some(length)
@@ -215,7 +216,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         if self.is_wrapped || line.behind > 0 {
             return self.show(line);
         }
-        match self.decoder.decode_known(line.bytes, &self.beside) {
+        match self.decoder.decode_known(line.bytes, &self.context) {
             Some(record) => {
                 self.has_records = true;
                 self.showing.record(&record, line.number, 0);
@@ -231,11 +232,11 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
     }
 }
 
-impl<'o, V> Reading<'o, V> {
+impl<'o, V> ObjectReading<'o, V> {
     fn new(options: &'o ScanOptions, visitor: &'o mut V) -> Self {
         Self {
             decoder: Decoder::new(Arc::clone(&options.rules), options.stored_at),
-            beside: RecordContext {
+            context: RecordContext {
                 topic: Some(&*options.topic).filter(|topic| !topic.is_empty()),
                 ..RecordContext::NOTHING
             },
@@ -259,7 +260,7 @@ impl<'o, V> Reading<'o, V> {
     }
 }
 
-impl<V: Visitor> Reading<'_, V> {
+impl<V: Visitor> ObjectReading<'_, V> {
     /// Shows what a line holds: one value, nearly always.
     fn show(&mut self, line: &Line<'_>) {
         match self.show_value(line, line.behind) {
@@ -304,7 +305,7 @@ impl<V: Visitor> Reading<'_, V> {
         }
     }
 
-    /// Where behind what a text begins with the next record begins that tells its offset.
+    /// Where, after what a text begins with, the next record begins that tells its offset.
     fn next_record(&mut self, text: &[u8]) -> Option<usize> {
         for at in memchr::memchr2_iter(b'{', b'[', text).filter(|at| *at > 0) {
             if self.work == 0 {
@@ -328,17 +329,17 @@ impl<V: Visitor> Reading<'_, V> {
             tells |=
                 element.read.is_ok_and(|record| kafka_position.or(record.provenance).is_some());
         };
-        let Self { envelope, beside, decoder, .. } = self;
+        let Self { envelope, context, decoder, .. } = self;
         decoder.refuse_rest(true);
         let is_message = !is_surely_one(value)
-            && decoder.decode_each(value, beside, &mut |element| note(element, None)).is_ok();
+            && decoder.decode_each(value, context, &mut |element| note(element, None)).is_ok();
         if !is_message && let Some(content) = envelope.open(value) {
-            let beside = RecordContext { key: content.key, time: content.time, ..*beside };
+            let context = RecordContext { key: content.key, time: content.time, ..*context };
             decoder.refuse_rest(false);
             let position = content.provenance;
-            // Why it is none is said where it is shown.
-            let _ =
-                decoder.decode_each(content.value, &beside, &mut |element| note(element, position));
+            // The reason is given where the value is shown.
+            let _ = decoder
+                .decode_each(content.value, &context, &mut |element| note(element, position));
         }
         tells || self.is_list(value)
     }
@@ -459,10 +460,10 @@ impl<V: Visitor> Reading<'_, V> {
 
     /// Shows the ticks in a line's envelope; the next line is in one, too.
     fn show_content(&mut self, line: &Line<'_>, behind: u16) -> Result<(), NoContent> {
-        let Self { envelope, beside, decoder, showing, .. } = self;
+        let Self { envelope, context, decoder, showing, .. } = self;
         let content = envelope.open(line.bytes).ok_or(NoContent::NoEnvelope)?;
         let is_sure = content.is_sure;
-        let beside = RecordContext { key: content.key, time: content.time, ..*beside };
+        let context = RecordContext { key: content.key, time: content.time, ..*context };
         let message = Message {
             value: content.value,
             number: line.number,
@@ -470,7 +471,7 @@ impl<V: Visitor> Reading<'_, V> {
             provenance: content.provenance,
         };
         decoder.refuse_rest(false);
-        show_each(decoder, showing, &message, &beside)
+        show_each(decoder, showing, &message, &context)
             .map_err(|why| NoContent::Rejected { why, is_sure })?;
         (self.has_records, self.is_wrapped) = (true, true);
         Ok(())
@@ -478,10 +479,10 @@ impl<V: Visitor> Reading<'_, V> {
 
     /// Shows the ticks of a line that is a message.
     fn show_message(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Reject> {
-        let Self { decoder, beside, showing, .. } = self;
+        let Self { decoder, context, showing, .. } = self;
         let message = Message { value: line.bytes, number: line.number, behind, provenance: None };
         decoder.refuse_rest(true);
-        show_each(decoder, showing, &message, beside)?;
+        show_each(decoder, showing, &message, context)?;
         self.has_records = true;
         Ok(())
     }
@@ -525,10 +526,10 @@ fn part_of<'l>(line: &Line<'_>, rest: &'l [u8], end: usize) -> Line<'l> {
     Line { bytes, length: bytes.len() as u64, is_open, is_torn, ..*line }
 }
 
-/// What stands behind another value is a record of its own only if it says so: a producer may send
+/// What follows another value is a record of its own only if it says so: a producer may send
 /// two values in one message, of which Connect and the speed layer take the first.
 const NO_PLACE: &str =
-    "it stands behind another value in its line and tells no offset (is a newline missing?)";
+    "it stands behind another value in its line and has no offset (is a newline missing?)";
 
 /// A message in a line.
 struct Message<'l> {
@@ -549,10 +550,10 @@ fn show_each(
     decoder: &mut Decoder,
     showing: &mut Showing<'_, impl Visitor>,
     message: &Message<'_>,
-    beside: &RecordContext<'_>,
+    context: &RecordContext<'_>,
 ) -> Result<(), Reject> {
     let (number, behind) = (message.number, message.behind);
-    decoder.decode_each(message.value, beside, &mut |element| {
+    decoder.decode_each(message.value, context, &mut |element| {
         let Element { index, value, read, provenance } = element;
         // What the sink says of a record comes before what its producer wrote into it.
         let provenance = message.provenance.or(provenance);
@@ -561,7 +562,7 @@ fn show_each(
                 Reject { reason: Reason::NotJson, detail: NO_PLACE.to_owned() }
             }
             Ok(record) => {
-                let record = Record { provenance, ..record };
+                let record = DecodedTick { provenance, ..record };
                 return showing.record(&record, number, index);
             }
             Err(reject) => reject,

@@ -57,7 +57,7 @@ fn texts_of(batch: &RecordBatch, texts: &mut Vec<String>) -> anyhow::Result<()> 
 /// The number of a line's row, and its bytes.
 pub type OtherLine = (i64, Vec<u8>);
 
-/// What is said of one object.
+/// The answer about one object.
 #[derive(Debug, Default)]
 pub struct Sums {
     hours: FxHashMap<String, ObjectHour>,

@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A stream that lasted so long was ended by the server's limit, which is no failure.
 const LASTED: Duration = Duration::from_millis(500);
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// What is said to a server after the result is there, or is wanted no more.
+/// Requests that follow once the result is there, or is no longer wanted.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 const SERVICE: &str = "/spark.connect.SparkConnectService/";
 
@@ -155,18 +155,20 @@ impl Client {
     /// What the server may hear or not.
     async fn say<M: Message + Send + Sync + 'static>(&self, method: &'static str, message: M) {
         let asked = self.ask::<M, Nothing>(method, message);
-        let (mut error, within) = (String::new(), tokio::time::timeout(LAST_WORDS_WITHIN, asked));
-        match within.await {
-            Ok(Ok(mut answers)) => {
+        let answered = tokio::time::timeout(LAST_WORDS_WITHIN, asked)
+            .await
+            .map_err(|_| "no answer".to_owned())
+            .and_then(|answer| answer.map_err(|status| status.message().to_owned()));
+        match answered {
+            Ok(mut answers) => {
                 // Some servers work only while somebody listens.
                 let all = async { while let Ok(Some(_)) = answers.message().await {} };
                 let _ = tokio::time::timeout(LAST_WORDS_WITHIN, all).await;
             }
-            Ok(Err(status)) => status.message().clone_into(&mut error),
-            Err(_) => "no answer".clone_into(&mut error),
-        }
-        if !error.is_empty() {
-            tracing::debug!(method, error, "the server of Spark Connect did not take it");
+            Err(error) if error.is_empty() => {}
+            Err(error) => {
+                tracing::debug!(method, error, "the server of Spark Connect did not take it");
+            }
         }
     }
 
@@ -205,7 +207,7 @@ impl Operation<'_> {
                 },
                 Err(status) => status,
             };
-            let is_lost = is_lost(&ended);
+            let is_lost = loses_session(&ended);
             if is_lost && self.last.is_some() {
                 let what = "the server has forgotten a statement in the middle of its result (was it restarted?)";
                 return Err(QueryError::Away(format!("{what}: {}", ended.message())));
@@ -336,7 +338,7 @@ fn is_transient(status: &Status) -> bool {
 }
 
 /// Whether the server knows nothing of the operation, or of its session.
-fn is_lost(status: &Status) -> bool {
+fn loses_session(status: &Status) -> bool {
     const SIGNS: [&str; 4] =
         ["OPERATION_NOT_FOUND", "OPERATION_ABANDONED", "SESSION_NOT_FOUND", "SESSION_CHANGED"];
     SIGNS.iter().any(|sign| status.message().contains(sign))

@@ -1,5 +1,5 @@
 //! The messages of Spark Connect that are sent and read, with those of their fields that are used:
-//! what a server says beside them is passed over. The numbers are those of `spark/connect/*.proto`,
+//! what a server says in addition is passed over. The numbers are those of `spark/connect/*.proto`,
 //! which Spark keeps stable.
 
 use prost::Message;

@@ -29,7 +29,7 @@ enum Slot {
     Fraction,
     Offset,
     Epoch,
-    /// Two each: before the point, and behind it.
+    /// Two each: before the point, and after it.
     Open,
     High,
     Low,
@@ -72,7 +72,7 @@ pub struct Pattern {
 /// A pattern that grows part by part.
 struct Growing {
     regex: String,
-    /// Of each slot the group that has it, if any.
+    /// The group of each slot, if any.
     groups: [Option<usize>; SLOTS + 1],
     count: usize,
 }
@@ -86,7 +86,7 @@ impl Growing {
         }
     }
 
-    /// A number with up to `digits` digits before its point and up to nine behind it.
+    /// A number with up to `digits` digits before its point and up to nine after it.
     fn decimal(&mut self, digits: usize, slot: Slot) {
         let regex = format!("(0|[1-9][0-9]{{0,{}}})(?:\\.([0-9]{{1,9}}))?", digits - 1);
         self.add(&regex, &[slot.at(), slot.at() + 1]);
@@ -139,8 +139,8 @@ const fn epoch(unit: EpochUnit) -> Option<&'static str> {
 }
 
 impl Pattern {
-    /// Of lines with this layout; `None` where it has more than printable ASCII, or a part whose
-    /// grammar is told in the decoder alone.
+    /// The pattern of lines with this layout; `None` where it has more than printable ASCII, or a
+    /// part whose grammar is told in the decoder alone.
     #[must_use]
     pub fn of(line: &LineLayout, rules: &Rules) -> Option<Self> {
         let mut growing = Growing { regex: "^".to_owned(), groups: [None; SLOTS + 1], count: 0 };

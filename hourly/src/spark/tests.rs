@@ -49,7 +49,7 @@ fn the_layout_of_a_line_is_that_of_what_our_own_decoder_reads() {
     ] {
         assert_eq!(layout(line), None, "{line}");
     }
-    // A `value` beside other members is the producer's own.
+    // A `value` next to other members is the producer's own.
     let own_value = TICK.replace("\"price\"", "\"value\":{\"a\":1},\"price\"");
     assert!(!layout(&own_value).unwrap().is_wrapped);
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The port where nothing is said.
+/// The default port.
 const USUAL_PORT: u16 = 15002;
 
 /// Where a server of Spark Connect is, and as whom it is asked. Its token shows neither in `Debug`

@@ -179,7 +179,7 @@ impl WindowRun {
             pending,
         };
         match self.sums(&due).await? {
-            Step::Done(new) if !self.refuses_doubled(&due, &new) => self.write(&due, new).await,
+            Step::Done(new) if !self.skip_if_doubled(&due, &new) => self.write(&due, new).await,
             _ => Ok(()),
         }
     }
@@ -271,7 +271,7 @@ impl WindowRun {
         }
         self.counts.hours_from_lake += u32::from(is_from_lake);
         self.count_written(hour, &sum, &shared);
-        self.say_written(hour, &sum, &origin);
+        self.log_written(hour, &sum, &origin);
         Ok(())
     }
 
@@ -338,20 +338,25 @@ impl WindowRun {
         self.counts.conflicts += sum.conflicts.records + also_elsewhere;
     }
 
-    fn say_written(&self, hour: Hour, sum: &HourBars, origin: &str) {
-        let unknown = match without_volume(sum) {
+    fn log_written(&self, hour: Hour, sum: &HourBars, origin: &str) {
+        let without_volume = without_volume(sum);
+        let unknown = match without_volume {
             0 => String::new(),
             symbols => format!(" ({symbols} without a volume)"),
         };
         self.progress.say(|| {
+            let (ticks, symbols) =
+                (counted(sum.ticks, "tick"), counted(sum.bars.len() as u64, "symbol"));
+            let text = format!("{ticks} of {symbols}{unknown}");
+            let duplicates = counted(sum.duplicates, "duplicate");
             tracing::info!(
                 %hour,
+                origin,
                 ticks = sum.ticks,
+                symbols = sum.bars.len(),
+                without_volume,
                 duplicates = sum.duplicates,
-                "hour {hour}: {} of {}{unknown} from {origin}, {} left out",
-                counted(sum.ticks, "tick"),
-                counted(sum.bars.len() as u64, "symbol"),
-                counted(sum.duplicates, "duplicate")
+                "hour {hour}: {text} from {origin}, {duplicates} left out"
             );
         });
     }

@@ -1,9 +1,9 @@
 //! Whether records of an object are those of another one, by what its name and its lines tell.
 //!
-//! Where lines tell no offsets, nothing else does: an object begins with the offset of its name,
+//! Where lines have no offsets, nothing else does: an object begins with the offset of its name,
 //! and has a line for each record. So one without offsets that lies among the records of others is
-//! not counted beside them; and what was deleted before its hour was written is missed no longer,
-//! once others have its records.
+//! not counted in addition to them; and what was deleted before its hour was written is missed no
+//! longer, once others have its records.
 
 use super::WindowRun;
 use super::due::{HourToCompute, NewSums};
@@ -17,7 +17,7 @@ impl WindowRun {
     /// Whether an object without offsets may hold ticks that the hour also has from other objects:
     /// they would count twice. Logs it in that case. What is already in the hour's sums stays
     /// there: a person has allowed it.
-    pub(super) fn refuses_doubled(&mut self, due: &HourToCompute<'_>, new: &NewSums<'_>) -> bool {
+    pub(super) fn skip_if_doubled(&mut self, due: &HourToCompute<'_>, new: &NewSums<'_>) -> bool {
         let (hour, sum) = (due.stale.hour, &new.sum);
         let without_offsets = || due.objects.iter().filter(|indexed| indexed.lacks_offsets);
         let ticks = without_offsets().map(|indexed| indexed.ticks).sum::<u64>()
@@ -44,12 +44,12 @@ impl WindowRun {
                 }
                 false => "put it there with offsets, or delete it if the others have all of it; or",
             };
-            let words = ("tell no offsets, and by its name it holds", cure);
+            let words = ("have no offsets, and by its name it holds", cure);
             (&*indexed.object.key, indexed.lines, others, words)
         });
         let gone = due.gone_without_offsets.iter().filter(|_| new.scope.added().is_some());
         let words = (
-            "told no offsets before it was gone, and by its name it held",
+            "had no offsets before it was gone, and by its name it held",
             "if those have all of it,",
         );
         let gone = gone.map(|gone| (&*gone.key, gone.lines, came, words));
@@ -76,40 +76,40 @@ impl WindowRun {
         self.db.forget_moved().await?;
         let (mut found, mut hour) = (Vec::new(), None);
         let (mut known, mut without_offsets) = (None, Vec::new());
-        for missed in self.db.deleted_before_summed().await? {
-            if hour.replace(missed.hour) != Some(missed.hour) {
-                known = self.db.computed(missed.hour).await?.and_then(|known| known.sum);
-                without_offsets = self.db.gone_without_offsets(missed.hour).await?;
-                let there = self.db.objects_of(missed.hour).await?.into_iter();
+        for deleted in self.db.deleted_before_summed().await? {
+            if hour.replace(deleted.hour) != Some(deleted.hour) {
+                known = self.db.computed(deleted.hour).await?.and_then(|known| known.sum);
+                without_offsets = self.db.gone_without_offsets(deleted.hour).await?;
+                let there = self.db.objects_of(deleted.hour).await?.into_iter();
                 without_offsets.extend(there.filter_map(in_sums));
                 without_offsets.retain(|object| !object.is_mixed);
             }
-            if known.as_ref().is_some_and(|sum| self.is_found(&missed, sum, &without_offsets)) {
-                found.push(missed);
+            if known.as_ref().is_some_and(|sum| self.is_found(&deleted, sum, &without_offsets)) {
+                found.push(deleted);
             }
         }
         match found.is_empty() {
             true => Ok(()),
-            false => self.db.forget_missed(&found).await,
+            false => self.db.forget_found_again(&found).await,
         }
     }
 
     /// `sum`: of the hour; `without_offsets`: the objects without offsets that are in it.
     fn is_found(
         &self,
-        missed: &DeletedUnsummed,
+        deleted: &DeletedUnsummed,
         sum: &HourBars,
         without_offsets: &[ObjectWithoutOffsets],
     ) -> bool {
-        if missed.is_elsewhere {
+        if deleted.is_elsewhere {
             return true;
         }
-        let FileName::Records(origin) = self.names.read(&missed.key) else { return false };
-        let (topic, range) = (self.names.topic(&missed.key), named(&origin, missed.lines));
-        if missed.lacks_offsets {
-            return sum.offsets.len_of(topic, origin.partition, &range) >= missed.ticks;
+        let FileName::Records(origin) = self.names.read(&deleted.key) else { return false };
+        let (topic, range) = (self.names.topic(&deleted.key), named(&origin, deleted.lines));
+        if deleted.lacks_offsets {
+            return sum.offsets.len_of(topic, origin.partition, &range) >= deleted.ticks;
         }
-        let Some(offsets) = &missed.offsets else { return false };
+        let Some(offsets) = &deleted.offsets else { return false };
         let mut left = offsets.without(&sum.offsets);
         for ObjectWithoutOffsets { key, lines, .. } in without_offsets {
             if let FileName::Records(other) = self.names.read(key) {

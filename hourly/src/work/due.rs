@@ -6,9 +6,9 @@ use crate::scan::HourBars;
 use crate::summary::NeighbourHours;
 use rustc_hash::FxHashSet;
 
-/// An hour that was read from the lake.
-pub(super) struct OfLake {
-    /// Of the objects that were read.
+/// What was read of the hour from the lake.
+pub(super) struct LakeSums {
+    /// The keys of the objects that were read.
     pub(super) keys: Vec<String>,
 }
 
@@ -20,14 +20,14 @@ pub(super) struct HourToCompute<'a> {
     pub(super) is_read_otherwise: bool,
     /// Objects that this run cannot read.
     pub(super) foreign: &'a [Indexed],
-    /// It is asked for whether anything has changed or not.
+    /// `--recompute`: computed even if nothing changed.
     pub(super) is_forced: bool,
     pub(super) objects: &'a [Indexed],
     /// Objects without offsets that its sums have, and that are gone.
     pub(super) gone_without_offsets: Vec<ObjectWithoutOffsets>,
     pub(super) known: Option<&'a Computed>,
     /// What is known of its sums was read from the lake, which has all that they are made of.
-    pub(super) from_lake: Option<&'a OfLake>,
+    pub(super) from_lake: Option<&'a LakeSums>,
     /// Hours that will be computed after it.
     pub(super) pending: &'a FxHashSet<Hour>,
 }
@@ -40,11 +40,11 @@ pub(super) struct NewSums<'a> {
     pub(super) keep_old_values_of: Vec<&'a Indexed>,
 }
 
-/// Of which of an hour's objects its new sums are made.
+/// The objects of an hour that its new sums are made of.
 pub(super) enum Scope<'a> {
-    /// Of all.
+    /// All objects.
     All,
-    /// Of what was known, and of these.
+    /// The known sums, and these objects.
     Added(Vec<&'a Indexed>),
 }
 

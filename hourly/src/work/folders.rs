@@ -49,7 +49,7 @@ impl WindowRun {
             return Ok(());
         };
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
-        // Where a listing begins behind a name, that is not shown itself.
+        // Where a listing begins after a name, that is not shown itself.
         let from = self.template.level(&first.prefix).trim_end_matches('/');
         let new = self.unless_stopped(store.folders(&stem, from, false)).await??;
         self.existing_folders.iter_mut().for_each(|there| there.extend(new.iter().cloned()));
@@ -71,7 +71,7 @@ impl WindowRun {
         let ahead = ahead
             .iter()
             .filter(|folder| **folder != *self.template.level(&far) && !is_near(folder))
-            .find(|folder| self.is_of_a_time(folder));
+            .find(|folder| self.is_within_time_range(folder));
         let first = self.unless_stopped(store.folders(&stem, "", false)).await?.unwrap_or_default();
         let read = self.plan.around(&self.plan.window);
         let is_old = |folder: &&String| {
@@ -83,9 +83,10 @@ impl WindowRun {
             let location = self.store.location();
             self.progress.log(|| {
                 tracing::warn!(
-                    prefix = &**folder,
-                    "{location}{folder}: a folder of a time far from now, which no run looks at: is the record time of its \
-                     producer or sink in another unit?"
+                    location,
+                    prefix = %folder,
+                    "{location}{folder}: a folder of a time far from now, which no run looks at: \
+                     is the record time of its producer or sink in another unit?"
                 );
             });
         }
@@ -93,7 +94,7 @@ impl WindowRun {
     }
 
     /// Whether a folder's name begins as one of the template, and a number follows.
-    fn is_of_a_time(&self, folder: &str) -> bool {
+    fn is_within_time_range(&self, folder: &str) -> bool {
         let rest = folder.strip_prefix(self.template.stem());
         rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
     }

@@ -5,9 +5,9 @@
 //! check this with two hashes of the old version: one of its ticks, one of its offsets. Either the
 //! new version's ticks at offsets already in the sums have the same hash; or, where the sums have
 //! some of those from other objects, its first N ticks have, where N is the old version's count: a
-//! sink writes an object anew from the same offset on. If the new version lacks some ticks, and the
-//! lake has the hour in place of objects that were deleted for that, a person may allow that those
-//! ticks stay.
+//! sink writes an object again from the same offset on. If the new version lacks some ticks, and
+//! the lake has the hour in place of objects that were deleted for that, a person may allow that
+//! those ticks stay.
 
 use super::WindowRun;
 use super::due::{HourToCompute, NewSums, Step};
@@ -19,7 +19,7 @@ use service::Failure;
 use std::cmp::Ordering;
 
 /// What the new version of an object holds of the earlier one.
-enum Growth {
+enum HourGrowth {
     /// All of it.
     Superset,
     /// All of its records, of which some say other things now.
@@ -57,15 +57,15 @@ impl WindowRun {
                 return Ok(Step::Skipped);
             };
             match growth(indexed, summed, &held, before)? {
-                Growth::Superset => {}
-                Growth::OtherValues => {
+                HourGrowth::Superset => {}
+                HourGrowth::OtherValues => {
                     self.note_other_values(due, indexed, held.ticks);
                     keep_old_values_of.push(*indexed);
                 }
-                Growth::Less(why) if self.keeps_lake_records(due.stale.hour) => {
+                HourGrowth::Less(why) if self.keeps_lake_records(due.stale.hour) => {
                     self.note_kept_for_lake(due.stale.hour, &why)
                 }
-                Growth::Less(why) | Growth::Uncertain(why) => {
+                HourGrowth::Less(why) | HourGrowth::Uncertain(why) => {
                     return Ok(self.fail_grown(due, known, (lost, &why)));
                 }
             }
@@ -116,13 +116,16 @@ impl WindowRun {
 
     fn note_other_values(&self, due: &HourToCompute<'_>, indexed: &Indexed, ticks: u64) {
         let (hour, key) = (due.stale.hour, &*indexed.object.key);
+        let location = self.store.location();
         self.progress.log(|| {
             tracing::warn!(
                 %hour,
+                location,
                 key,
-                "hour {hour}: {}{key} tells other things than before of some of its {ticks} known records; those stay as they were, \
-                 because other objects of the hour have expired",
-                self.store.location()
+                ticks,
+                "hour {hour}: {location}{key} tells other things than before of some of its \
+                 {ticks} known records; those stay as they were, because other objects of the \
+                 hour have expired"
             );
         });
     }
@@ -151,20 +154,20 @@ fn growth(
     summed: InSums,
     held: &HourBars,
     before: &HourBars,
-) -> Result<Growth, Failure> {
+) -> Result<HourGrowth, Failure> {
     let now = fingerprints(held).map_err(Failure::Infrastructure)?;
     let key = &indexed.object.key;
     Ok(if now.content == summed.fingerprints.content {
-        Growth::Superset
+        HourGrowth::Superset
     } else if indexed.lacks_offsets {
-        let why = "its lines tell no offsets, so nobody can tell which of them are new";
-        Growth::Uncertain(format!("{key} was replaced: {why}"))
+        let why = "its lines have no offsets, so nobody can tell which of them are new";
+        HourGrowth::Uncertain(format!("{key} was replaced: {why}"))
     } else if before.ticks_without_offsets() > 0 {
         let why =
-            "lines of the hour told no offsets before, so nobody can tell which of them are new";
-        Growth::Uncertain(format!("{key} was replaced: {why}"))
+            "lines of the hour had no offsets before, so nobody can tell which of them are new";
+        HourGrowth::Uncertain(format!("{key} was replaced: {why}"))
     } else if now.offsets == summed.fingerprints.offsets {
-        Growth::OtherValues
+        HourGrowth::OtherValues
     } else {
         let lacks = match held.ticks.cmp(&summed.ticks) {
             Ordering::Less => "that lacks records of the earlier one",
@@ -172,6 +175,6 @@ fn growth(
                 "that does not begin with the earlier one's records"
             }
         };
-        Growth::Less(format!("{key} was replaced by a version {lacks}"))
+        HourGrowth::Less(format!("{key} was replaced by a version {lacks}"))
     })
 }

@@ -3,7 +3,9 @@
 use super::{RELIST_TRIES, WindowRun};
 use crate::archive::{FileName, Folder, LISTINGS_AHEAD, Object, StoreError, Twin};
 use crate::hour::Hour;
-use crate::index::{Entry, Fingerprints, Holding, Indexed, KnownObjects, NewestPlaces, newest_of};
+use crate::index::{
+    Fingerprints, Indexed, IndexedHour, IndexedObject, KnownObjects, NewestPlaces, newest_of,
+};
 use crate::reader::{Breakage, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::{HourBars, Scan};
 use crate::state;
@@ -29,7 +31,7 @@ const REJECTS_AT_ONCE: usize = 4000;
 /// Rows of objects and hours that are written in one transaction, unless a single object has more.
 const HOURS_AT_ONCE: usize = 20_000;
 /// Offsets of an object and hour that are kept until sums have them. Those of a million neighbours
-/// take a hundred bytes, with a gap behind each hundred of them 40,000.
+/// take a hundred bytes, with a gap after each hundred of them 40,000.
 const MAX_OFFSET_BYTES: usize = 1 << 16;
 const OFFSET_BYTES_AT_ONCE: usize = 4 << 20;
 /// Unknown files that are named in the log; the others are counted.
@@ -159,12 +161,12 @@ impl WindowRun {
                 // on through all of history.
                 let (is_own, is_near) = (self.touches_window(&folder), self.is_near(&folder));
                 let force = force && is_own && self.is_read_anew(&folder);
-                let spared = if force {
-                    Box::pin(self.spared(&folder)).await?
+                let objects_kept_for_lake = if force {
+                    Box::pin(self.objects_kept_for_lake(&folder)).await?
                 } else {
                     FxHashSet::default()
                 };
-                let is_forced = |key: &str| force && !spared.contains(key);
+                let is_forced = |key: &str| force && !objects_kept_for_lake.contains(key);
                 let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, is_near, is_forced);
                 if is_near && listed > survey.passed_over {
@@ -178,7 +180,7 @@ impl WindowRun {
                 self.db.restore(&survey.back, is_own).await?;
                 self.db.remove(&deleted, self.plan.kept_since).await?;
                 self.db.mend(&mended).await?;
-                self.say_mended(&mended);
+                self.log_readable_again(&mended);
                 unknown.extend(survey.unknown);
                 gathered.extend(survey.changes);
                 if gathered.len() >= CHANGES_GATHERED {
@@ -219,13 +221,14 @@ impl WindowRun {
     }
 
     /// Logs that broken objects can be read again; nothing else reports it.
-    fn say_mended(&self, mended: &[String]) {
+    fn log_readable_again(&self, mended: &[String]) {
         if let Some(first) = mended.first() {
             let location = self.store.location();
             let (objects, key) = (mended.len(), first);
-            let what = inflected(objects as u64, "object[s] can be read again");
-            self.progress
-                .say(|| tracing::info!(objects, key, "{what}, {location}{key} the first by key"));
+            let text = inflected(objects as u64, "object[s] can be read again");
+            self.progress.say(|| {
+                tracing::info!(location, objects, key, "{text}, {location}{key} the first by key");
+            });
         }
     }
 
@@ -240,6 +243,7 @@ impl WindowRun {
             return Ok(());
         }
         let (location, key) = (self.store.location(), &gone[0]);
+        let gone = inflected(left, "object[s] [is|are] gone from the archive");
         let kept = counted(hours.kept_hours, "hour");
         let lost = match hours.lost_hours {
             0 => String::new(),
@@ -247,16 +251,20 @@ impl WindowRun {
                 format!(", and are lost to {}", inflected(lost, "that [was|were] not computed yet"))
             }
         };
+        let text = format!(
+            "{gone}, {location}{key} the first by key; their ticks remain in the summaries of \
+             {kept}{lost}"
+        );
         // Other objects that have what they held may still be read.
         self.may_be_deleted |= hours.deleted > 0;
         self.progress.log(|| {
             tracing::warn!(
+                location,
                 objects = left,
                 key,
                 hours = hours.kept_hours,
-                "{} gone from the archive, {location}{key} the first by key; the ticks stay in the summaries of \
-                 {kept}{lost}",
-                inflected(left, "object[s] [is|are]")
+                lost_hours = hours.lost_hours,
+                "{text}"
             );
         });
         Ok(())
@@ -271,15 +279,16 @@ impl WindowRun {
         let (count, first) = self.db.deleted_since(self.run_id, self.plan.kept_since).await?;
         if let Some(key) = first {
             let location = self.store.location();
-            let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no object of that age has \
-                        expired, [it was|they were] deleted";
+            let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no \
+                        object of that age has expired, [it was|they were] deleted";
+            let text = inflected(count, what);
             self.progress.log(|| {
                 tracing::warn!(
+                    location,
                     objects = count,
                     key,
-                    "{}, {location}{key} the first by key (view hour_completeness); restore what was, or let the sink write \
-                     it again",
-                    inflected(count, what)
+                    "{text}, {location}{key} the first by key (view hour_completeness); restore \
+                     what was deleted, or let the sink write it again"
                 );
             });
         }
@@ -344,7 +353,7 @@ impl WindowRun {
                         self.note_broken(&change.object, &change.folder, broken).await?
                     }
                     None => {
-                        self.name_shrunk(&change, &scan).await?;
+                        self.log_shrunk(&change, &scan).await?;
                         entries.push(self.take_in(change, scan).await?);
                     }
                 },
@@ -370,7 +379,7 @@ impl WindowRun {
     }
 
     /// Says of an object whose ticks no sums have yet that it holds fewer now: nothing else would.
-    async fn name_shrunk(&mut self, change: &Change, scan: &Scan) -> Result<(), Failure> {
+    async fn log_shrunk(&mut self, change: &Change, scan: &Scan) -> Result<(), Failure> {
         if change.kind != ChangeKind::Replaced {
             return Ok(());
         }
@@ -383,13 +392,15 @@ impl WindowRun {
             before.into_iter().map(|(hour, ticks)| ticks.saturating_sub(now(hour))).sum();
         if fewer > 0 {
             let (location, key) = (self.store.location(), &change.object.key);
+            let ticks = counted(fewer, "tick");
             self.progress.log(|| {
                 tracing::warn!(
+                    location,
                     key = &**key,
                     ticks = fewer,
-                    "{location}{key} was replaced by a version with {} fewer of hours that have not been written with the \
-                     earlier one: no summary will have them, unless they come again",
-                    counted(fewer, "tick")
+                    "{location}{key} was replaced by a version with {ticks} fewer of hours that \
+                     have not been written with the earlier one: no summary will have them, \
+                     unless they come again"
                 );
             });
         }
@@ -423,19 +434,19 @@ impl WindowRun {
         &mut self,
         change: &Change,
         scan: &Scan,
-        read: &[Entry],
+        read: &[IndexedObject],
     ) -> Result<bool, Failure> {
         let is_looked_at = change.kind == ChangeKind::New && !scan.hours.is_empty();
         let Some(twin) = change.twin.as_ref().filter(|_| is_looked_at) else {
             return Ok(false);
         };
-        let pairs = |of: &[Holding]| {
+        let pairs = |of: &[IndexedHour]| {
             of.iter().map(|of| (of.hour, of.fingerprints.content)).collect::<Vec<_>>()
         };
         let ours = scan
             .hours
             .iter()
-            .map(holding)
+            .map(to_index_entry)
             .collect::<Result<Vec<_>, _>>()
             .map_err(Failure::Infrastructure)?;
         let key = &change.object.key;
@@ -448,9 +459,11 @@ impl WindowRun {
                 let location = self.store.location();
                 self.progress.log(|| {
                     tracing::warn!(
+                        location,
                         key = &**key,
-                        other = &*other.key,
-                        "{location}{key} holds the same as {location}{} and is passed over: delete one of them",
+                        other = %other.key,
+                        "{location}{key} holds the same as {location}{} and is passed over: delete \
+                         one of them",
                         other.key
                     );
                 });
@@ -467,7 +480,7 @@ impl WindowRun {
         &mut self,
         change: &Change,
         scan: &Scan,
-        read: &[Entry],
+        read: &[IndexedObject],
     ) -> Result<bool, Failure> {
         let Some(twin) = change.twin.as_ref().filter(|twin| twin.is_newer) else {
             return Ok(false);
@@ -503,10 +516,12 @@ impl WindowRun {
         };
         self.progress.log(|| {
             tracing::warn!(
+                location,
                 key,
                 other,
-                "{location}{key} is passed over, because {location}{other} {why}, and where lines tell no offsets one of the \
-                 two counts: delete the other one"
+                error = why,
+                "{location}{key} is passed over, because {location}{other} {why}, and lines have \
+                 no offsets, so only one of the two counts: delete the other"
             );
         });
     }
@@ -518,14 +533,15 @@ impl WindowRun {
         }
         self.has_named_far_offsets = true;
         let location = self.store.location();
-        let what = "tick[s] [tells|tell] an offset that no broker gives (below zero, or of 2^48 and more), which counts \
-                    as none";
+        let what = "tick[s] [has|have] an offset that no broker can assign (below zero, or of 2^48 \
+                    and more), which counts as none";
+        let text = inflected(ticks, what);
         self.progress.log(|| {
             tracing::warn!(
+                location,
                 key,
                 ticks,
-                "{location}{key}: {}; other objects are not named in this run",
-                inflected(ticks, what)
+                "{location}{key}: {text}; other objects are not named in this run"
             );
         });
     }
@@ -536,7 +552,7 @@ impl WindowRun {
         self.count_read(object.size);
     }
 
-    async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<Entry, Failure> {
+    async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<IndexedObject, Failure> {
         self.counts.rejected_lines += scan.rejected;
         self.note_far_offsets(&change.object.key, scan.far_offsets);
         let lacks_offsets = scan_lacks_offsets(&scan);
@@ -554,13 +570,13 @@ impl WindowRun {
         let hours = scan
             .hours
             .iter()
-            .map(holding)
+            .map(to_index_entry)
             .collect::<Result<_, _>>()
             .map_err(Failure::Infrastructure)?;
         let due = self.plan.due;
         self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;
         self.count_reads();
-        Ok(Entry {
+        Ok(IndexedObject {
             wanted: self.touches_window(&change.folder),
             object: change.object,
             folder: change.folder.prefix,
@@ -590,7 +606,9 @@ impl WindowRun {
         for key in unknown.iter().take(UNKNOWN_NAMED) {
             self.progress.log(|| {
                 tracing::warn!(
+                    location,
                     key,
+                    template = self.names.as_str(),
                     "{location}{key}: skipped, its name is not of the form {} (--file-name)",
                     self.names.as_str()
                 );
@@ -605,13 +623,13 @@ impl WindowRun {
     }
 }
 
-fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
+fn to_index_entry((hour, part): &(Hour, HourBars)) -> anyhow::Result<IndexedHour> {
     let (start, end) = (hour.start(), hour.plus(1).start());
     // An hour of an object has at least one tick.
     let first = part.bars.iter().map(|(_, bar)| bar.first.timestamp).min().unwrap_or(start);
     let last = part.bars.iter().map(|(_, bar)| bar.last.timestamp).max().unwrap_or(end);
     let (fingerprints, offsets) = fingerprints_and_offsets(part)?;
-    Ok(Holding {
+    Ok(IndexedHour {
         hour: *hour,
         ticks: part.ticks + part.duplicates,
         without_offsets: part.ticks_without_offsets(),
@@ -648,7 +666,7 @@ fn scan_lacks_offsets(scan: &Scan) -> bool {
     scan.hours.iter().any(|(_, bars)| bars.ticks_without_offsets() > 0)
 }
 
-fn is_enough(entries: &[Entry]) -> bool {
+fn is_enough(entries: &[IndexedObject]) -> bool {
     let rejects: usize = entries.iter().map(|entry| entry.rejects.len()).sum();
     let hours: usize = entries.iter().map(|entry| entry.hours.len()).sum();
     let holdings = entries.iter().flat_map(|entry| &entry.hours);

@@ -1,22 +1,22 @@
 //! Hours out of the lake, in the place of the raw objects that it was made of.
 //!
-//! It is a source where an hour is to be computed anew and nothing has changed: its sums are what
+//! It is a source where an hour is to be computed again and nothing has changed: its sums are what
 //! was kept of it, read from the ticks. What the lake does not tell, rejected lines and how many
 //! records came twice, is known from when the objects were read. An object of the lake that is not
 //! what it was is not believed; then the raw objects are read.
 
 use super::WindowRun;
-use super::due::{HourToCompute, OfLake};
+use super::due::{HourToCompute, LakeSums};
 use crate::archive::Folder;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Stale};
 use crate::lake::look::{LakeReadError, LakeReader};
 use crate::lake::source::{self, Required};
 use crate::lake::table::PublishedObject;
+use crate::pending_hours;
 use crate::scan::HourBars;
 use crate::stop::stopped;
 use crate::summary::changed_symbols;
-use crate::totals;
 use rustc_hash::FxHashSet;
 use service::Failure;
 use service::words::counted;
@@ -25,7 +25,10 @@ use std::ops::Range;
 impl WindowRun {
     /// The objects of a folder that need not be read again where all of them would be: the lake has
     /// what they hold of the window, and what is known of them was read by the same rules.
-    pub(super) async fn spared(&mut self, folder: &Folder) -> Result<FxHashSet<String>, Failure> {
+    pub(super) async fn objects_kept_for_lake(
+        &mut self,
+        folder: &Folder,
+    ) -> Result<FxHashSet<String>, Failure> {
         let Some(lake) = self.lake.clone().filter(|_| !self.allow_shrink) else {
             return Ok(FxHashSet::default());
         };
@@ -37,7 +40,8 @@ impl WindowRun {
         if covered.is_empty() {
             return Ok(FxHashSet::default());
         }
-        lake.spared(&mut self.db, (&folder.prefix, &self.plan.window), &covered).await
+        lake.objects_kept_for_lake(&mut self.db, (&folder.prefix, &self.plan.window), &covered)
+            .await
     }
 
     /// If the lake's copy of the hour matches what the index knows, reads it and uses it instead of
@@ -46,7 +50,7 @@ impl WindowRun {
         &mut self,
         stale: &Stale,
         known: &mut Computed,
-    ) -> Result<Option<OfLake>, Failure> {
+    ) -> Result<Option<LakeSums>, Failure> {
         let Some(lake) = self.lake.clone() else { return Ok(None) };
         if stale.replaced || stale.reread || self.may_shrink(stale.hour) {
             return Ok(None);
@@ -62,12 +66,12 @@ impl WindowRun {
         });
         match read {
             Ok(mut sum) => {
-                if self.tells_otherwise(stale.hour, known, &mut sum) {
+                if self.contradicts_summary(stale.hour, known, &mut sum) {
                     return Ok(None);
                 }
                 known.sum = Some(HourBars { duplicates: known.duplicates, ..sum });
-                Ok(Some(OfLake {
-                    keys: objects.into_iter().map(|counting| counting.key).collect(),
+                Ok(Some(LakeSums {
+                    keys: objects.into_iter().map(|published| published.key).collect(),
                 }))
             }
             Err(_) if self.stop.is_cancelled() => Err(stopped()),
@@ -81,16 +85,17 @@ impl WindowRun {
     /// Whether the lake has the hour's records with other numbers than those that were kept of it,
     /// which has been noted then. It may be older: an object was replaced by one with the same
     /// places, which `compact` has not read, and that or others have expired since.
-    fn tells_otherwise(&self, hour: Hour, known: &Computed, sum: &mut HourBars) -> bool {
+    fn contradicts_summary(&self, hour: Hour, known: &Computed, sum: &mut HourBars) -> bool {
         let Some(kept) = &known.sum else { return false };
         let changed = changed_symbols(kept, sum);
         let Some(first) = changed.first() else { return false };
-        let count = counted(changed.len() as u64, "symbol");
-        let what = match known.gone_objects {
+        let symbols = counted(changed.len() as u64, "symbol");
+        let gone_objects = known.gone_objects;
+        let text = match gone_objects {
             0 => "its objects are read instead (batch-layer compact mends the lake)",
             _ => {
-                "the summary's stay, because some of its objects are gone, and nothing tells which of the two is right \
-                 (batch-layer verify compares them)"
+                "the summary's stay, because some of its objects are gone, and nothing tells which \
+                 of the two is right (batch-layer verify compares them)"
             }
         };
         self.progress.log(|| {
@@ -98,8 +103,9 @@ impl WindowRun {
                 %hour,
                 symbols = changed.len(),
                 first,
-                "hour {hour}: the lake is not believed: it tells other numbers of {count} than the summary, {first} the \
-                 first; {what}"
+                gone_objects,
+                "hour {hour}: the lake is not believed: it tells other numbers of {symbols} than \
+                 the summary, {first} the first; {text}"
             );
         });
         true
@@ -111,21 +117,21 @@ impl WindowRun {
         folder: &std::path::Path,
     ) -> Result<HourBars, (Option<String>, LakeReadError)> {
         let mut sum = HourBars::default();
-        for counting in objects {
+        for published in objects {
             let look = LakeReader { store: &self.store, folder, stop: &self.stop };
-            let of_object = |unread| (Some(counting.key.clone()), unread);
-            let part = source::sum_up(look, counting).await.map_err(of_object)?;
+            let of_object = |unread| (Some(published.key.clone()), unread);
+            let part = source::sum_up(look, published).await.map_err(of_object)?;
             if !sum.offsets.is_disjoint(&part.offsets) {
                 return Err(of_object(LakeReadError::Damaged(
                     "another object has some of its records".to_owned(),
                 )));
             }
-            let joined = totals::joined(sum, part);
+            let joined = pending_hours::joined(sum, part);
             sum = joined.ok_or_else(|| {
                 of_object(LakeReadError::Damaged("it has too many symbols".to_owned()))
             })?;
             self.counts.lake_objects_read += 1;
-            self.progress.object(counting.size);
+            self.progress.object(published.size);
         }
         sum.offsets.flush();
         Ok(sum)
@@ -139,15 +145,11 @@ impl WindowRun {
             // Nothing says that the lake is wrong: the store, or the folder for temporary files.
             LakeReadError::Away(failure) => (format!("could not be read: {failure}"), ""),
         };
-        let what = key
-            .map_or_else(|| "the lake".to_owned(), |key| format!("{}{key}", self.store.location()));
+        let location = self.store.location();
+        let what = key.map_or_else(|| "the lake".to_owned(), |key| format!("{location}{key}"));
+        let text = format!("{what} {why}; what the lake was made of is read instead{advice}");
         self.progress.log(|| {
-            tracing::warn!(
-                %hour,
-                key,
-                error = why,
-                "hour {hour}: {what} {why}; what the lake was made of is read instead{advice}"
-            );
+            tracing::warn!(%hour, location, key, error = why, "hour {hour}: {text}");
         });
     }
 

@@ -9,7 +9,7 @@ use service::Failure;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// So few lines without a tick beside them say nothing about the flags.
+/// So few lines without a tick among them say nothing about the flags.
 const STRAY: u64 = 10;
 
 /// What the lines of the folders that a run has looked at are.
@@ -28,7 +28,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// More than half: then it is said.
+    /// More than half: then it is logged.
     const fn are_mostly_rejected(&self) -> bool {
         self.rejected > self.ticks
     }
@@ -48,14 +48,14 @@ impl WindowRun {
         let (all, rejected) =
             known.iter().fold((0, 0), |sum, of| (sum.0 + of.lines, sum.1 + of.rejected));
         // A line may hold several ticks, so that their number alone tells; it is seldom asked for.
-        let is_asked =
+        let may_be_asked =
             |of: &&FolderLines| of.rejected > 0 && (rejected > all / 2 || of.rejected >= of.lines);
-        let asked: Vec<&str> = known.iter().filter(is_asked).map(|of| &*of.folder).collect();
+        let asked: Vec<&str> = known.iter().filter(may_be_asked).map(|of| &*of.folder).collect();
         let ticks =
             if asked.is_empty() { FxHashMap::default() } else { self.db.ticks_of(&asked).await? };
         let mut lines = Lines { rejected, ..Lines::default() };
         for of in &known {
-            let is_asked = is_asked(&of);
+            let is_asked = may_be_asked(&of);
             let ticks = if is_asked {
                 ticks.get(&of.folder).copied().unwrap_or(0)
             } else {

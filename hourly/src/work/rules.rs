@@ -29,7 +29,7 @@ impl WindowRun {
 
     /// True if the objects seem to come from two topics of the same name: one topic's ticks would
     /// then be dropped as duplicates of the other's. Logs it in that case.
-    pub(super) fn refuses_two_topics(&mut self, due: &HourToCompute<'_>, sum: &HourBars) -> bool {
+    pub(super) fn skip_if_two_topics(&mut self, due: &HourToCompute<'_>, sum: &HourBars) -> bool {
         let Conflicts { different_ticks, example, .. } = sum.conflicts;
         let is_refused =
             sum.conflicts.are_of_two_topics(sum.repeated.len()) && !self.may_shrink(due.stale.hour);
@@ -96,32 +96,34 @@ impl WindowRun {
             .first()
             .map(|first| format!(", the first: {}", first.reject))
             .unwrap_or_default();
+        let location = self.store.location();
+        let text = format!("{} of its {} lines are rejected now{first}", scan.rejected, scan.lines);
         self.progress.log(|| {
             tracing::warn!(
+                location,
                 key,
                 before,
                 now,
                 rejected = scan.rejected,
-                "{}{key} was read by other rules of messages before: then {before}, now {now} (is a flag missing?); \
-                 {} of its {} lines are rejected now{first}",
-                self.store.location(),
-                scan.rejected,
-                scan.lines
+                lines = scan.lines,
+                "{location}{key} was read by other rules of messages before: then {before}, now \
+                 {now} (is a flag missing?); {text}"
             );
         });
     }
 
-    /// Says once that hours are written anew because their messages are read by other rules.
+    /// Says once that hours are written again because their messages are read by other rules.
     pub(super) fn note_rewritten(&mut self, hour: Hour, known: &Computed) {
         let Some(others) = described(&known.decode_rules, &self.decode_rules) else {
             return;
         };
-        if !std::mem::replace(&mut self.refused_changes.is_rewrite_said, true) {
+        if !std::mem::replace(&mut self.refused_changes.is_rewrite_logged, true) {
             self.progress.log(|| {
                 tracing::warn!(
                     %hour,
-                    "hour {hour}, and perhaps others, was computed {others}; what these rules read otherwise is \
-                     written anew"
+                    others,
+                    "hour {hour}, and perhaps others, was computed {others}; what these rules read \
+                     otherwise is written again"
                 );
             });
         }

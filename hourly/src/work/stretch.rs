@@ -14,7 +14,7 @@ impl WindowRun {
         &mut self.db
     }
 
-    /// A run of the whole window behind those that have shared it.
+    /// A run of the whole window after those that shared it.
     pub(crate) fn closing(mut self) -> Self {
         self.is_closing = true;
         self

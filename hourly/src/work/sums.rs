@@ -5,9 +5,9 @@ use super::due::{HourToCompute, NewSums, Scope, Step};
 use crate::engine::Summed;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Stale};
+use crate::pending_hours::{self, MAX_SYMBOLS};
 use crate::scan::{HourBars, Offsets, Overlap};
 use crate::survey::{Change, ChangeKind};
-use crate::totals::{self, MAX_SYMBOLS};
 use service::Failure;
 use service::telemetry::TRACED;
 use service::words::counted;
@@ -58,7 +58,7 @@ impl WindowRun {
         let Step::Done(sum) = self.sum(due, &all, None).await? else {
             return Ok(Step::Skipped);
         };
-        if self.refuses_two_topics(due, &sum) {
+        if self.skip_if_two_topics(due, &sum) {
             return Ok(Step::Skipped);
         }
         let Some(known) = due.known else {
@@ -76,7 +76,7 @@ impl WindowRun {
             false => lost(known, &sum, due.is_read_otherwise, there),
         };
         match lost {
-            0 if self.refuses_more(due, known, &sum) => Ok(Step::Skipped),
+            0 if self.skip_if_grown(due, known, &sum) => Ok(Step::Skipped),
             0 => Ok(Step::Done(NewSums::of_all(sum))),
             lost => self.shrink(due, known, (sum, lost), added).await,
         }
@@ -119,6 +119,7 @@ impl WindowRun {
                 tracing::warn!(
                     %hour,
                     records = lost,
+                    known = known.ticks,
                     error = why,
                     "hour {hour}: {lost} of {} records are taken out: {why}",
                     known.ticks
@@ -185,14 +186,16 @@ impl WindowRun {
     }
 
     fn note_written_from_kept(&self, hour: Hour, known: &Computed, lost: u64) {
+        let location = self.store.location();
         self.progress.log(|| {
             tracing::warn!(
                 %hour,
+                location,
                 records = lost,
-                "hour {hour}: {lost} of {} records are no longer in {}: all of its rows are written anew from what \
-                 was kept of them",
-                known.ticks,
-                self.store.location()
+                known = known.ticks,
+                "hour {hour}: {lost} of {} records are no longer in {location}: all of its rows \
+                 are written again from what was kept of them",
+                known.ticks
             );
         });
     }
@@ -222,7 +225,7 @@ impl WindowRun {
         );
     }
 
-    /// Whether an hour whose objects are not all there any more may be written anew from what was
+    /// Whether an hour whose objects are not all there any more may be written again from what was
     /// kept of it.
     pub(super) fn is_written_from_kept(&self, stale: &Stale, known: Option<&Computed>) -> bool {
         let is_kept = known.is_some_and(|known| {
@@ -233,7 +236,7 @@ impl WindowRun {
 
     /// Whether by other rules the same objects hold more ticks than by those that the hour was
     /// computed by, which no person has asked for. Logs it in that case.
-    fn refuses_more(&mut self, due: &HourToCompute<'_>, known: &Computed, sum: &HourBars) -> bool {
+    fn skip_if_grown(&mut self, due: &HourToCompute<'_>, known: &Computed, sum: &HourBars) -> bool {
         let new: u64 = due
             .objects
             .iter()
@@ -253,7 +256,7 @@ impl WindowRun {
         part: HourBars,
         added: Vec<&'a Indexed>,
     ) -> Step<NewSums<'a>> {
-        let Some(sum) = totals::joined(before.clone(), part) else {
+        let Some(sum) = pending_hours::joined(before.clone(), part) else {
             self.fail_wide(due.stale.hour);
             return Step::Skipped;
         };

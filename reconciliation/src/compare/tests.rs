@@ -37,18 +37,18 @@ fn ticks(offsets: std::ops::Range<u64>) -> Vec<(u64, u64)> {
 struct Case {
     lost: Lost,
     expired: OffsetsByHour,
-    expired_unplaced: Option<ExpiredTickCount>,
+    expired_ticks: Option<ExpiredTickCount>,
     expired_without_offsets: ExpiredWithoutOffsets,
     parsed_otherwise: OffsetsByHour,
     rejected_ticks: OffsetsByHour,
     rejected_unread: OffsetsByHour,
-    no_ticks: NoTicks,
+    non_ticks: NonTicks,
     kafka_end: Option<u64>,
     gaps: NonTickOffsets,
     unread: Option<&'static str>,
     is_purged: bool,
     /// What is read again, of either side; `None`: what it was when it was read first.
-    again: Option<[Vec<(u64, u64)>; 2]>,
+    blurred: Option<[Vec<(u64, u64)>; 2]>,
 }
 
 impl Case {
@@ -62,24 +62,24 @@ impl Case {
             let is_common = |(offset, _): &&(u64, u64)| common.contains(*offset);
             side(&ticks.iter().filter(is_common).copied().collect::<Vec<_>>())
         };
-        let again = match &self.again {
+        let blurred = match &self.blurred {
             Some([ours, theirs]) => [side(ours), side(theirs)],
             None => [of_both(realtime), of_both(archive)],
         };
-        self.compare_sides(&side(realtime), &side(archive), Some(&again))
+        self.compare_sides(&side(realtime), &side(archive), Some(&blurred))
     }
 
     fn compare_sides(
         &self,
         realtime: &HourHoldings,
         archive: &HourHoldings,
-        again: Option<&[HourHoldings; 2]>,
+        blurred: Option<&[HourHoldings; 2]>,
     ) -> PartitionOutcome {
         let ends = archive
             .partitions
             .get(&0)
             .into_iter()
-            .flat_map(|share| &share.presumed)
+            .flat_map(|held| &held.presumed)
             .map(|presumed| presumed.end);
         let sides = HourComparison {
             hour: Hour::of(Timestamp::from_micros(0)),
@@ -93,17 +93,17 @@ impl Case {
             newest: &[(0, 99)].into(),
             kafka: BTreeMap::new(),
             expired: &self.expired,
-            expired_unplaced: self.expired_unplaced.unwrap_or(ExpiredTickCount::None),
+            expired_ticks: self.expired_ticks.unwrap_or(ExpiredTickCount::None),
             expired_without_offsets: &self.expired_without_offsets,
             may_be_twice: false,
             parsed_otherwise: &self.parsed_otherwise,
             rejected_ticks: &self.rejected_ticks,
             rejected_unread: &self.rejected_unread,
             kafka_ends: self.kafka_end.map(|end| (0, end)).into_iter().collect(),
-            again: again.map(<[HourHoldings; 2]>::each_ref),
+            blurred: blurred.map(<[HourHoldings; 2]>::each_ref),
             differing_values: None,
             presumed_ends: &ends.max().map(|end| (0, end)).into_iter().collect(),
-            no_ticks: &self.no_ticks,
+            non_ticks: &self.non_ticks,
         };
         sides.compare().remove(0)
     }
@@ -159,7 +159,7 @@ fn ticks_whose_lines_the_archive_rejects_wait_for_no_sink() {
     for offset in [3, 105] {
         let reject =
             common::Reject { reason: common::Reason::OtherKind, detail: format!("line {offset}") };
-        case.no_ticks.add(0, offset, &reject);
+        case.non_ticks.add(0, offset, &reject);
     }
     let archived = [&ticks(0..3)[..], &ticks(4..100)].concat();
     let outcome = case.compare(&[&ticks(0..100)[..], &ticks(105..107)].concat(), &archived);
@@ -200,15 +200,18 @@ fn values_are_compared_beside_offsets_that_one_side_alone_has() {
     let realtime = [&ticks(0..7)[..], &ticks(8..50)].concat();
     let mut changed = ticks(0..50);
     changed[20].1 += 1;
-    for (archive, again, status, differing_blocks) in [
+    for (archive, blurred, status, differing_blocks) in [
         (ticks(0..50), None, Status::Ok, 0),
         (changed.clone(), None, Status::Mismatch, 1),
         // An object was replaced before it could be read again.
         (changed.clone(), Some([realtime.clone(), realtime[..30].to_vec()]), Status::Open, 0),
         (changed, Some([realtime.clone(), Vec::new()]), Status::Open, 0),
     ] {
-        let case =
-            Case { gaps: [(0, std::iter::once(7..8).collect())].into(), again, ..Case::default() };
+        let case = Case {
+            gaps: [(0, std::iter::once(7..8).collect())].into(),
+            blurred,
+            ..Case::default()
+        };
         let outcome = case.compare(&realtime, &archive);
         assert_eq!(
             (outcome.status, outcome.differing_blocks),
@@ -226,14 +229,14 @@ fn values_are_compared_beside_offsets_that_one_side_alone_has() {
     }
 }
 
-/// An archive whose lines tell no offsets, but for where its object begins.
+/// An archive whose lines have no offsets, but for where its object begins.
 fn without_offsets(start: u64, ticks: u64) -> HourHoldings {
     let offsets: Vec<_> = (start..start + ticks).map(|offset| (offset, 1)).collect();
     let mut side = side(&offsets);
     side.offsets = hourly::scan::Offsets::default();
-    let share = side.partitions.get_mut(&0).unwrap();
-    share.without_offsets = ticks;
-    share.presumed = vec![PresumedRange { start, end: start + ticks, ticks }];
+    let held = side.partitions.get_mut(&0).unwrap();
+    held.without_offsets = ticks;
+    held.presumed = vec![PresumedRange { start, end: start + ticks, ticks }];
     side
 }
 
@@ -265,10 +268,10 @@ fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_
     let known = 70..100;
     let case = |unplaced| Case {
         expired: at_zero(known.clone()),
-        expired_unplaced: Some(unplaced),
+        expired_ticks: Some(unplaced),
         ..Case::default()
     };
-    // Of 50 ticks 20 told no offsets, and those have expired.
+    // Of 50 ticks 20 had no offsets, and those have expired.
     for (rows, unplaced, status, lacks) in [
         (50..100, ExpiredTickCount::AsMany, Status::Ok, 0),
         (50..100, ExpiredTickCount::Unknown, Status::Open, 0),
@@ -342,7 +345,7 @@ fn expired_objects_without_offsets_account_for_what_they_held_of_their_partition
     let gone = |start: u64, end: u64| PresumedRange { start, end, ticks: end - start };
     let case = |unplaced, objects: &[PresumedRange]| Case {
         expired: at_zero(60..70),
-        expired_unplaced: Some(unplaced),
+        expired_ticks: Some(unplaced),
         expired_without_offsets: [((hour, 0), objects.to_vec()), ((hour, 1), vec![gone(0, 7)])]
             .into(),
         ..Case::default()

@@ -1,4 +1,4 @@
-//! What Kafka says when it is asked: what it has of a partition ([`Span`]), and of which hours
+//! What Kafka says when it is asked: what it has of a partition ([`LogRange`]), and of which hours
 //! ([`held`]).
 
 use hourly::hour::Hour;
@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// What Kafka has of a partition: the offsets [low, high), and where hours begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
+pub struct LogRange {
     pub low: u64,
     pub high: u64,
     /// The first offset whose record time is not before the hour, for each hour asked for and the
@@ -14,7 +14,7 @@ pub struct Span {
     pub starts: Vec<u64>,
 }
 
-impl Span {
+impl LogRange {
     /// The offsets of the whole span of hours that are in the log.
     #[must_use]
     pub fn range(&self) -> Range<u64> {

@@ -1,6 +1,6 @@
 //! [`Log`], by librdkafka.
 
-use super::answer::{Span, held};
+use super::answer::{LogRange, held};
 use crate::args::KafkaArgs;
 use anyhow::Context;
 use common::Timestamp;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// How long the brokers may be silent while there is something to read.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Reading on is cheaper than beginning anew this many offsets later.
+/// Reading on is cheaper than beginning again this many offsets later.
 const WORTH_A_JUMP: u64 = 10_000;
 
 /// Whether Kafka can be asked.
@@ -62,12 +62,12 @@ impl Log {
             .map_err(Failure::Configuration)?;
         if let Err(error) = consumer.fetch_metadata(None, args.kafka_timeout) {
             // What librdkafka has said meanwhile is more to the point than that time is over.
-            let said =
-                consumer.poll(Duration::ZERO).and_then(Result::err).map_or(error, |said| said);
+            let error =
+                consumer.poll(Duration::ZERO).and_then(Result::err).map_or(error, |error| error);
             tracing::warn!(
                 brokers,
-                error = %said,
-                "no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property): {said}; what PostgreSQL and the \
+                %error,
+                "no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property): {error}; what PostgreSQL and the \
                  archive hold is compared without it"
             );
             return Ok(KafkaAccess::Unreachable);
@@ -89,7 +89,7 @@ impl Log {
     ///
     /// # Errors
     /// Brokers that do not answer.
-    pub fn spans(&self, hours: &Range<Hour>) -> anyhow::Result<BTreeMap<i32, Span>> {
+    pub fn spans(&self, hours: &Range<Hour>) -> anyhow::Result<BTreeMap<i32, LogRange>> {
         let mut spans = self.watermarks()?;
         for hour in Hour::each(hours.start..hours.end.plus(1)) {
             self.add_starts(hour, &mut spans)?;
@@ -97,7 +97,7 @@ impl Log {
         Ok(spans)
     }
 
-    /// Those of some hours of which Kafka may have anything, in spans of a day at most.
+    /// The hours, of some, of which Kafka may have anything, in spans of a day at most.
     ///
     /// # Errors
     /// As [`Log::spans`].
@@ -113,14 +113,14 @@ impl Log {
     }
 
     /// What Kafka has of each partition.
-    fn watermarks(&self) -> anyhow::Result<BTreeMap<i32, Span>> {
+    fn watermarks(&self) -> anyhow::Result<BTreeMap<i32, LogRange>> {
         let mut spans = BTreeMap::new();
         for partition in partitions(&self.consumer, &self.topic)? {
             let (low, high) = self
                 .consumer
                 .fetch_watermarks(&self.topic, partition, self.timeout)
                 .with_context(|| format!("ask for the watermarks of {}/{partition}", self.topic))?;
-            let span = Span {
+            let span = LogRange {
                 low: low.max(0).cast_unsigned(),
                 high: high.max(0).cast_unsigned(),
                 starts: Vec::new(),
@@ -130,7 +130,7 @@ impl Log {
         Ok(spans)
     }
 
-    fn add_starts(&self, hour: Hour, spans: &mut BTreeMap<i32, Span>) -> anyhow::Result<()> {
+    fn add_starts(&self, hour: Hour, spans: &mut BTreeMap<i32, LogRange>) -> anyhow::Result<()> {
         // No record is older than 1970, and a negative number would not be taken for a time.
         let millis = (hour.start().micros() / 1000).max(0);
         let mut asked = TopicPartitionList::new();
@@ -179,10 +179,10 @@ impl Log {
         for range in offset_ranges(offsets).into_iter().filter(|range| range.end > from) {
             let range = range.start.max(from)..range.end;
             let read = self
-                .read_range(partition, &range, &mut |offset, value, beside| match offsets
+                .read_range(partition, &range, &mut |offset, value, context| match offsets
                     .contains(offset)
                 {
-                    true => each(offset, value, beside),
+                    true => each(offset, value, context),
                     false => ControlFlow::Continue(()),
                 })
                 .with_context(|| {
@@ -195,7 +195,7 @@ impl Log {
         Ok(None)
     }
 
-    /// Where `each` has enough, gives the offset behind.
+    /// If `each` has enough, returns the offset after it.
     fn read_range(
         &self,
         partition: i32,
@@ -224,9 +224,9 @@ impl Log {
                     let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
                     let time =
                         millis.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
-                    let beside =
+                    let context =
                         RecordContext { key: message.key(), topic: Some(&self.topic), time };
-                    if each(offset, message.payload(), &beside).is_break() {
+                    if each(offset, message.payload(), &context).is_break() {
                         return Ok(ControlFlow::Break(offset + 1));
                     }
                     if offset + 1 == range.end {
@@ -299,9 +299,9 @@ mod tests {
     fn hours_before_1970_can_be_asked_for() {
         let (_cluster, log) = one_message();
         let hour = Hour::parse("1905-05-30T07").unwrap();
-        let Span { low, high, starts } =
+        let LogRange { low, high, starts } =
             log.spans(&(hour..hour.plus(1))).unwrap().remove(&0).unwrap();
-        // These brokers tell no offsets of times.
+        // These brokers have no offsets of times.
         assert_eq!((low, high, starts.len()), (0, 1, 2));
     }
 

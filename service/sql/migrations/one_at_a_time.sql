@@ -1,4 +1,4 @@
--- Waits for whoever else migrates, and holds up whoever comes after.
+-- Waits for other migrations, and holds up later ones.
 do $$
 begin
     if to_regclass('public._sqlx_migrations') is null then

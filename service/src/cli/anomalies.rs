@@ -16,12 +16,12 @@ enum Switch {
     Off,
 }
 
-/// What the detectors are set to.
+/// The settings of the detectors.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Anomalies")]
 pub struct AnomalyArgs {
     /// Look for bad prints, bursts and silence: speed-layer as ticks come, batch-layer again when
-    /// an hour is over. What is found is in the table `anomalies`.
+    /// an hour is over. The findings are in the table `anomalies`.
     #[arg(long, env = "ANOMALIES", value_enum, default_value_t = Switch::On)]
     anomalies: Switch,
 
@@ -47,7 +47,10 @@ pub struct AnomalyArgs {
     holidays: Vec<Holiday>,
 
     /// The step between two prices: nothing less is odd. Smaller for currencies and coins.
-    #[arg(long, env = "PRICE_STEP", default_value = "0.01", value_parser = price_step, value_name = "PRICE")]
+    #[arg(
+        long, env = "PRICE_STEP", default_value = "0.01", value_parser = price_step,
+        value_name = "PRICE"
+    )]
     price_step: i64,
 
     /// Sale conditions whose price is not of its time, or not of the open market: such a trade is
@@ -68,8 +71,8 @@ pub struct AnomalyArgs {
         long,
         env = "CANCEL_CONDITIONS",
         value_delimiter = ',',
-        default_value = "cancel,canceled,cancelled,error,incorrect,bust,busted,correction=7,correction=8,correction=10,\
-                         correction=11,correction=12",
+        default_value = "cancel,canceled,cancelled,error,incorrect,bust,busted,\
+                         correction=7,correction=8,correction=10,correction=11,correction=12",
         value_name = "CODES"
     )]
     cancel_conditions: Vec<String>,
@@ -88,7 +91,7 @@ pub struct AnomalyArgs {
     detectors: OnceLock<Arc<Detectors>>,
 }
 
-/// What the detectors go by as ticks come.
+/// The parameters of the detectors for ticks as they come.
 #[derive(Debug, Clone, Default)]
 pub struct Detectors {
     pub parameters: Parameters,
@@ -96,7 +99,7 @@ pub struct Detectors {
     pub conditions: Conditions,
 }
 
-/// In units of 10^-9.
+/// Parses a price step, in units of 10^-9.
 fn price_step(text: &str) -> Result<i64, String> {
     let is_plain = text.starts_with(|first: char| first.is_ascii_digit())
         && serde_json::from_str::<f64>(text).is_ok();
@@ -106,7 +109,7 @@ fn price_step(text: &str) -> Result<i64, String> {
 }
 
 impl AnomalyArgs {
-    /// What the detectors are set to; `None` where there are to be none.
+    /// The settings of the detectors; `None` where there are to be none.
     #[must_use]
     pub fn settings(&self) -> Option<Arc<Detectors>> {
         if self.anomalies == Switch::Off {
@@ -135,7 +138,7 @@ impl AnomalyArgs {
         })
     }
 
-    /// What sale conditions say.
+    /// The meaning of sale conditions.
     #[must_use]
     pub fn conditions(&self) -> Conditions {
         Conditions::new(
@@ -145,7 +148,7 @@ impl AnomalyArgs {
         )
     }
 
-    /// What was given, as one text, which is another one where it is another.
+    /// The flags that were given, as one text, which differs if they differ.
     #[must_use]
     pub fn describe(&self) -> String {
         let (switch, hours, holidays) = (self.anomalies, &self.trading_hours, &self.holidays);

@@ -22,14 +22,14 @@ pub const REGISTRY_HEADING: &str = "Schema registry";
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = HEADING)]
 pub struct MessageArgs {
-    /// Where the fields of a tick stand in a message, as
+    /// The members of a message that hold a tick's fields, as
     /// `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside objects are parted by dots,
-    /// alternatives by `|`; names with dots or commas stand in double quotes. `price` stands for
-    /// open and close, and `timestamp=date,time_of_day=time` for a time in two members. What is in
-    /// no member is said by `symbol=@key`, `symbol=@topic` and `timestamp=@record`. What is not
+    /// alternatives by `|`; names with dots or commas need double quotes. `price` means open and
+    /// close, and `timestamp=date,time_of_day=time` for a time in two members. Sources outside the
+    /// message are `symbol=@key`, `symbol=@topic` and `timestamp=@record`. A field that is not
     /// mapped is looked for under its own name and those that many producers use, but for a feed's
-    /// own number (`sequence`) and its word for what a message takes back (`correction`), which are
-    /// taken where they are mapped alone.
+    /// own number (`sequence`) and its word for a message that takes another back (`correction`),
+    /// which are taken where they are mapped alone.
     #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
     pub map: Option<MapEntries>,
 
@@ -40,9 +40,9 @@ pub struct MessageArgs {
     #[arg(long, env = "MESSAGE_EACH", value_name = "NAME")]
     pub each: Option<Path>,
 
-    /// Take only messages in which members say this, as `type=match|ticker`: several members, all
-    /// of which must, are parted by commas. Others are rejected, and counted. What stands around
-    /// the elements of --each is asked as well.
+    /// Take only messages whose members have these values, as `type=match|ticker`: several members,
+    /// all of which must, are parted by commas. Others are rejected, and counted. The members
+    /// around the elements of --each count as well.
     #[arg(id = "where", long = "where", env = "MESSAGE_WHERE", value_name = "NAME=VALUE|..")]
     pub conditions: Option<Conditions>,
 
@@ -54,26 +54,36 @@ pub struct MessageArgs {
         env = "MESSAGE_FILE",
         value_name = "FILE",
         value_parser = message_file,
-        conflicts_with_all = ["map", "each", "where", "preset", "timestamp_zone", "allow_nonpositive_prices", "uppercase_symbols",
-                              "symbol_from", "timestamp_from", "timestamp_unit", "oldest"]
+        conflicts_with_all = ["map", "each", "where", "preset", "timestamp_zone",
+                              "allow_nonpositive_prices", "uppercase_symbols", "symbol_from",
+                              "timestamp_from", "timestamp_unit", "oldest"]
     )]
     pub message_file: Option<Box<MessageArgs>>,
 
-    /// The messages of a feed or library. What --map says goes before it.
+    /// The messages of a feed or library. --map overrides it.
     #[arg(long, env = "MESSAGE_PRESET", value_parser = one_of::<Preset>(), value_name = "NAME")]
     pub preset: Option<Preset>,
 
     /// Where a tick's symbol comes from.
-    #[arg(long, env = "SYMBOL_FROM", value_parser = one_of::<SymbolFrom>(), default_value = SymbolFrom::default().name())]
+    #[arg(
+        long, env = "SYMBOL_FROM", value_parser = one_of::<SymbolFrom>(),
+        default_value = SymbolFrom::default().name()
+    )]
     pub symbol_from: SymbolFrom,
 
     /// Where a tick's time comes from.
-    #[arg(long, env = "TIMESTAMP_FROM", value_parser = one_of::<TimestampFrom>(), default_value = TimestampFrom::default().name())]
+    #[arg(
+        long, env = "TIMESTAMP_FROM", value_parser = one_of::<TimestampFrom>(),
+        default_value = TimestampFrom::default().name()
+    )]
     pub timestamp_from: TimestampFrom,
 
-    /// What a number as a time counts since 1970 (`dotnet`: since the year 1); `auto` tells it by
+    /// The unit of a number as a time since 1970 (`dotnet`: since the year 1); `auto` tells it by
     /// its magnitude.
-    #[arg(long, env = "TIMESTAMP_UNIT", value_parser = one_of::<EpochUnit>(), default_value = EpochUnit::default().name())]
+    #[arg(
+        long, env = "TIMESTAMP_UNIT", value_parser = one_of::<EpochUnit>(),
+        default_value = EpochUnit::default().name()
+    )]
     pub timestamp_unit: EpochUnit,
 
     /// The zone of times without an offset and of dates, such as `America/New_York`. Without it
@@ -82,7 +92,10 @@ pub struct MessageArgs {
     pub timestamp_zone: Option<TimeZone>,
 
     /// Reject ticks from before this date (UTC): a wrong unit of time shows as one of 1970.
-    #[arg(long, env = "OLDEST", default_value = "1990-01-01", value_parser = date, value_name = "DATE")]
+    #[arg(
+        long, env = "OLDEST", default_value = "1990-01-01", value_parser = date,
+        value_name = "DATE"
+    )]
     pub oldest: Oldest,
 
     /// Take prices of zero and below, as futures, power and spreads have them.
@@ -133,7 +146,7 @@ impl MessageArgs {
         }
     }
 
-    /// What is said of a member goes before what a preset says of it.
+    /// A flag's entry for a member overrides a preset's.
     fn all_conditions(&self) -> Vec<Condition> {
         let mut all =
             self.conditions.as_ref().map_or_else(Vec::new, |conditions| conditions.0.clone());
@@ -143,8 +156,7 @@ impl MessageArgs {
         all
     }
 
-    /// What a flag says of a field goes before what the map says, and that before what a preset
-    /// says.
+    /// A field's flag overrides the map, and the map a preset.
     fn entries(&self) -> MapEntries {
         let mut entries = self.map.clone().unwrap_or_default();
         let preset = self.preset.map(Preset::entries).unwrap_or_default();
@@ -152,8 +164,8 @@ impl MessageArgs {
             Field::ALL.into_iter().filter(|field| entries.written(*field).is_some()).collect();
         let is_left = |field: &Field| !own.iter().any(|mapped| mapped.excludes(*field));
         entries.paths.extend(preset.paths.into_iter().filter(|(field, _)| is_left(field)));
-        let said = chosen(self.symbol_from).or(entries.symbol_from);
-        entries.symbol_from = said.or(preset.symbol_from.filter(|_| is_left(&Field::Symbol)));
+        let explicit = chosen(self.symbol_from).or(entries.symbol_from);
+        entries.symbol_from = explicit.or(preset.symbol_from.filter(|_| is_left(&Field::Symbol)));
         entries.timestamp_from = chosen(self.timestamp_from).or(entries.timestamp_from);
         entries
     }
@@ -205,7 +217,7 @@ fn date(text: &str) -> Result<Oldest, String> {
     }
 }
 
-/// All that is to be said of messages, out of a file.
+/// All flags for reading messages, from a file.
 fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
     let matches = file::read(path, MessageArgs::augment_args(Command::new("file")))?;
     let args = MessageArgs::from_arg_matches(&matches).map_err(|error| file::first_line(&error))?;

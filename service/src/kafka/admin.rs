@@ -1,4 +1,4 @@
-//! What questions by librdkafka's admin interface have in common.
+//! Parts that questions by librdkafka's admin interface have in common.
 #![allow(
     unsafe_code,
     reason = "the rdkafka crate wraps only a part of librdkafka's admin interface"
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// silence.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What must be given back to librdkafka.
+/// An object that must be given back to librdkafka.
 pub(super) struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
 
 impl<T> Owned<T> {
@@ -41,8 +41,8 @@ impl<T> Drop for Owned<T> {
 /// The client's answer to a question.
 pub(super) type Event = Owned<c::rd_kafka_event_t>;
 
-/// Questions that are put at once, and a queue that their answers come to. What is not answered
-/// when this is dropped is forgotten.
+/// Questions that are put at once, and a queue that their answers come to. Questions without an
+/// answer when this is dropped are forgotten.
 pub(super) struct Questions {
     // They are dropped in this order.
     options: Owned<c::rd_kafka_AdminOptions_t>,

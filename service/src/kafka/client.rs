@@ -49,7 +49,7 @@ impl ConsumerContext for Quiet {}
 /// The ids of a topic's partitions, ascending.
 ///
 /// # Errors
-/// Brokers that do not answer, or a topic that is not there.
+/// If brokers do not answer, or a topic is not there.
 pub fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<i32>> {
     let metadata = consumer
         .fetch_metadata(Some(topic), METADATA_TIMEOUT)
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(format!("{properties:?}"), "[\"sasl.password\"]");
     }
 
-    /// Of the images' build; see Cargo.toml.
+    /// Set by the images' build; see Cargo.toml.
     #[cfg(feature = "kafka-logins")]
     #[test]
     fn clients_can_log_in_by_kerberos_and_by_tokens_of_an_authority() {

@@ -46,7 +46,7 @@ pub enum MembersError {
 /// Asks every broker for the group's members, by way of what it knows of `topic`.
 ///
 /// # Errors
-/// No broker tells them within `patience`.
+/// If no broker answers within `patience`.
 pub fn members<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     group: &str,

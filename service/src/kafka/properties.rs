@@ -22,13 +22,16 @@ pub struct KafkaProperties {
 
     /// A file of such properties, one a line, such as a mounted secret: the place for
     /// `sasl.password`.
-    #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = crate::files::properties)]
+    #[arg(
+        long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE",
+        value_parser = crate::files::properties
+    )]
     pub(super) kafka_properties_file: Option<PropertiesFile>,
 }
 
 impl KafkaProperties {
     /// # Errors
-    /// A login that can never succeed, of which librdkafka says nothing.
+    /// If a login can never succeed, which librdkafka does not report.
     pub fn check_login(&self) -> Result<(), Failure> {
         let value =
             |name: &str| self.iter().filter(|(key, _)| *key == name).last().map(|(_, value)| value);
@@ -38,15 +41,16 @@ impl KafkaProperties {
         let is_self_made = value("enable.sasl.oauthbearer.unsecure.jwt") == Some("true");
         if asks_for_token && !is_self_made && value("sasl.oauthbearer.method") != Some("oidc") {
             return Err(Failure::Configuration(anyhow!(
-                "sasl.mechanism=OAUTHBEARER says nothing of where tokens come from: set sasl.oauthbearer.method=oidc \
-                 with sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and \
-                 sasl.oauthbearer.client.secret (--kafka-properties-file)"
+                "sasl.mechanism=OAUTHBEARER says nothing of where tokens come from: set \
+                 sasl.oauthbearer.method=oidc with sasl.oauthbearer.token.endpoint.url, \
+                 sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret \
+                 (--kafka-properties-file)"
             )));
         }
         Ok(())
     }
 
-    /// Those of the file, then those of the flags, which override them.
+    /// The properties of the file, then those of the flags, which override them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let file = self.kafka_properties_file.iter().flat_map(PropertiesFile::pairs);
         file.chain(self.properties.iter().flat_map(Settings::pairs))

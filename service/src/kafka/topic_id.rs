@@ -1,5 +1,5 @@
-//! What a topic is beyond its name. librdkafka tells a topic's id by its admin interface alone,
-//! which the rdkafka crate does not wrap.
+//! The identity of a topic beyond its name. librdkafka tells a topic's id by its admin interface
+//! alone, which the rdkafka crate does not wrap.
 #![allow(unsafe_code, reason = "rd_kafka_DescribeTopics has no safe wrapper in rdkafka")]
 
 use super::admin::{Owned, Questions, text};
@@ -22,16 +22,16 @@ pub struct Description {
 pub enum NoDescription {
     /// The brokers do not know the topic.
     Missing,
-    /// They do not tell this user about it; in their words.
+    /// The brokers do not tell this user about the topic; in their words.
     Forbidden(String),
-    /// They did not answer, or could not; in their words.
+    /// The brokers did not answer, or could not; in their words.
     Unknown(String),
 }
 
 /// Asks the brokers about a topic, and waits for the answer at most for `patience`.
 ///
 /// # Errors
-/// The topic is not there, or nobody says.
+/// If the topic is not there, or no broker answers.
 pub fn describe<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
@@ -63,7 +63,7 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Description, NoDescrip
     let nothing = || NoDescription::Unknown("librdkafka gave no result".to_owned());
     // SAFETY: what the event holds lives as long as the event.
     unsafe {
-        said(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event))?;
+        check_error(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event))?;
         let result = c::rd_kafka_event_DescribeTopics_result(event);
         if result.is_null() {
             return Err(nothing());
@@ -76,7 +76,7 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Description, NoDescrip
         let topic = *topics;
         let error = c::rd_kafka_TopicDescription_error(topic);
         if !error.is_null() {
-            said(c::rd_kafka_error_code(error), c::rd_kafka_error_string(error))?;
+            check_error(c::rd_kafka_error_code(error), c::rd_kafka_error_string(error))?;
         }
         let mut partitions = 0;
         c::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
@@ -105,7 +105,10 @@ unsafe fn shown(id: *const c::rd_kafka_Uuid_t) -> String {
 
 /// # Safety
 /// `words` must be null or a C string.
-unsafe fn said(code: c::rd_kafka_resp_err_t, words: *const c_char) -> Result<(), NoDescription> {
+unsafe fn check_error(
+    code: c::rd_kafka_resp_err_t,
+    words: *const c_char,
+) -> Result<(), NoDescription> {
     match RDKafkaErrorCode::from(code) {
         RDKafkaErrorCode::NoError => Ok(()),
         RDKafkaErrorCode::UnknownTopicOrPartition => Err(NoDescription::Missing),

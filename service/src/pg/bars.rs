@@ -14,9 +14,9 @@ pub type Row<'a> = (&'a str, Timestamp, &'a Bar);
 /// A column, and PostgreSQL's type of it.
 type Column = (&'static str, &'static str);
 
-/// What a bar is of: `$1` and `$2`.
+/// The columns that identify a bar: `$1` and `$2`.
 const KEY: [Column; 2] = [("symbol", "text"), ("start", "timestamptz")];
-/// What it says: from `$3` on.
+/// The other columns: from `$3` on.
 const VALUES: [Column; 8] = [
     ("open", "numeric"),
     ("high", "numeric"),
@@ -42,14 +42,14 @@ const ENDS: [Column; 8] = [
 /// Which columns a statement takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Columns {
-    /// What bars say.
+    /// The columns of bars.
     Values,
-    /// And which ticks gave open and close.
+    /// The ticks that gave open and close.
     All,
 }
 
 impl Columns {
-    /// The columns behind symbol and start, each as `<alias>.<column>`.
+    /// The columns after symbol and start, each as `<alias>.<column>`.
     #[must_use]
     pub fn of(self, alias: &str) -> String {
         let names = self.all().skip(KEY.len()).map(|(name, _)| format!("{alias}.{name}"));
@@ -62,7 +62,7 @@ impl Columns {
         ENDS.map(|(name, _)| format!("{alias}.{name}")).join(", ")
     }
 
-    /// The columns behind symbol and start.
+    /// The columns after symbol and start.
     #[must_use]
     pub fn names(self) -> String {
         self.all().skip(KEY.len()).map(|(name, _)| name).collect::<Vec<_>>().join(", ")
@@ -78,7 +78,7 @@ impl Columns {
         format!("unnest({types}) as bars ({names})")
     }
 
-    /// `$<number>` of the arguments that a statement has behind those of its bars.
+    /// `$<number>` of the arguments that a statement has after those of its bars.
     #[must_use]
     pub fn more<const N: usize>(self) -> [String; N] {
         let first = self.all().count() + 1;
@@ -88,7 +88,7 @@ impl Columns {
     /// A statement's first arguments.
     ///
     /// # Errors
-    /// Where they are too many for one statement.
+    /// If they are too many for one statement.
     pub fn arguments(self, bars: &[Row<'_>]) -> Result<PgArguments, sqlx::Error> {
         self.encode(bars).map_err(sqlx::Error::Encode)
     }

@@ -23,7 +23,7 @@ const DIRECT_SETTING: (&str, &str) = ("stocks.direct", "on");
 const NO_COMPILING: (&str, &str) = ("jit", "off");
 const SESSION_QUERY: &str = include_str!("../../sql/connecting/session.sql");
 
-/// What stands in the way of one server.
+/// The obstacle at one server.
 enum Obstacle {
     Refused(sqlx::Error),
     Other(Failure),
@@ -84,7 +84,8 @@ impl Database {
     ) -> Result<(PgConnection, String, bool), Obstacle> {
         if note_pooler() {
             let at = place(server);
-            tracing::info!(server = %at, "a pooler stands before PostgreSQL at {at}: nothing outlives a transaction");
+            tracing::info!(server = %at, "a pooler is before PostgreSQL at {at}: nothing \
+                outlives a transaction");
         }
         self.open(server).await
     }
@@ -151,7 +152,7 @@ impl Database {
 fn is_refused_by_us(server: &PgConnectOptions, error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Tls(_) => true,
-        // What rustls says comes as invalid data. A missing socket is a server that has not started
+        // rustls reports errors as invalid data. A missing socket is a server that has not started
         // yet.
         sqlx::Error::Io(error) => match error.kind() {
             ErrorKind::InvalidData => true,

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 /// How long a login that is refused is tried again, where it comes from a file: longer than
 /// Kubernetes takes to bring a changed secret.
-const LOGIN_PATIENCE: Duration = Duration::from_secs(120);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What to do about the tables at the start.
+/// The changes to the tables at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Migrations {
     /// Bring them up to date, as their owner. Instances that start together wait for one another.
@@ -47,7 +47,7 @@ impl Database {
     /// shows.
     ///
     /// # Errors
-    /// Where the URL is none; the message does not repeat it, since it holds a password.
+    /// If the URL is none; the message does not repeat it, since it holds a password.
     pub fn parse(url: &str, application: &str) -> Result<Self, Failure> {
         Self::of(url, None, application)
     }
@@ -62,26 +62,26 @@ impl Database {
             file,
             application: application.to_owned(),
             migrations: Migrations::Run,
-            login_patience: LOGIN_PATIENCE,
+            login_patience: LOGIN_TIMEOUT,
         })
     }
 
-    /// The same, for a URL that stands in a file, which is read again before each connection: a
-    /// password that was changed, or a token that lives for minutes, is taken up without a restart.
+    /// A database whose URL is in a file, which is read again before each connection: a password
+    /// that was changed, or a token that lives for minutes, is taken up without a restart.
     ///
     /// # Errors
-    /// Where the URL is none.
+    /// If the URL is none.
     pub fn of_file(file: SecretFile, application: &str) -> Result<Self, Failure> {
         Self::of(file.clone().expose(), Some(file), application)
     }
 
-    /// The same database, with another way to make sure of its tables.
+    /// The database, with another way to make sure of its tables.
     #[must_use]
     pub fn with_migrations(self, migrations: Migrations) -> Self {
         Self { migrations, ..self }
     }
 
-    /// The same database, under another name in `pg_stat_activity`.
+    /// The database, under another name in `pg_stat_activity`.
     #[must_use]
     pub fn with_application(&self, application: &str) -> Self {
         let mut target = self.lock().target.clone();
@@ -104,7 +104,7 @@ impl Database {
         find_flag(self.file())
     }
 
-    /// What is to be connected to now.
+    /// The current target of connections.
     pub(super) fn target(&self) -> Target {
         // A file that is away or half-written at this moment leaves the former URL.
         let read = self.file.as_ref().and_then(SecretFile::read_again);

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgDatabaseError;
 
-/// What PostgreSQL says, once: sqlx's own text repeats it, with a line of the server's source code.
+/// PostgreSQL's own message, once: sqlx's text repeats it, with a line of the server's source code.
 #[must_use]
 pub fn describe(error: &sqlx::Error) -> String {
     let sqlx::Error::Database(database) = error else {

@@ -1,5 +1,5 @@
-//! [`Limits`]: how long the server itself lets a transaction wait and work, so that nothing is left
-//! behind when nobody waits for it any more.
+//! [`Limits`]: how long the server itself lets a transaction wait and work, so that nothing goes on
+//! that nobody waits for any more.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
 use std::fmt::Write;
@@ -17,11 +17,17 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What begins a transaction within these limits, with other `settings` of its own: names, and
-    /// values as SQL has them.
+    /// The statement that begins a transaction within these limits, with other `settings` of its
+    /// own: names, and values as SQL has them.
     #[must_use]
     pub fn begin_statement(&self, settings: &[(&str, &str)]) -> String {
-        let mut begin = "begin isolation level read committed".to_owned();
+        self.begin_statement_at("read committed", settings)
+    }
+
+    /// Like [`Limits::begin_statement`], for a transaction of another `isolation` level.
+    #[must_use]
+    pub fn begin_statement_at(&self, isolation: &str, settings: &[(&str, &str)]) -> String {
+        let mut begin = format!("begin isolation level {isolation}");
         for (name, limit) in [
             ("statement_timeout", self.statement),
             ("lock_timeout", self.lock),
@@ -40,7 +46,7 @@ impl Limits {
     /// Begins a transaction within these limits.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// If PostgreSQL refuses a statement, or the connection breaks.
     pub async fn begin<'c>(
         &self,
         connection: &'c mut PgConnection,
@@ -61,6 +67,10 @@ mod tests {
             limits.begin_statement(&[("synchronous_commit", "off")]),
             "begin isolation level read committed; set local statement_timeout = 900000; \
              set local synchronous_commit = off"
+        );
+        assert_eq!(
+            Limits::default().begin_statement_at("repeatable read", &[]),
+            "begin isolation level repeatable read"
         );
     }
 }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// What a file of `migrations/` is called, and what it holds.
+/// The name of a file of `migrations/`, and its contents.
 macro_rules! file {
     ($name:literal) => {
         ($name, include_str!(concat!("../../../migrations/", $name)))
@@ -56,8 +56,8 @@ fn migration(name: &str, sql: &'static str) -> Option<Migration> {
 /// Rights on these tables, for the roles of `deploy/postgres/roles.sql` as far as they exist.
 const GRANTS: &str = include_str!("../../../migrations/grants.sql");
 
-/// No step of a start waits for a lock for ever: an attempt that was given up would leave its wait
-/// behind. A name of its own, because a writer may end another's session that takes long.
+/// No step of a start waits for a lock for ever: an abandoned attempt would go on waiting. A name
+/// of its own, because a writer may end another's session that takes long.
 const LIMITS: Limits = Limits {
     lock: Some(Duration::from_secs(30)),
     statement: None,
@@ -68,8 +68,8 @@ const SETTINGS: [(&str, &str); 2] =
 /// Longer than a look takes that still goes on.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Those who start together wait for one another. Before the first migration there is no table to
-/// lock: then anything will do.
+/// Programs that start together wait for one another. Before the first migration there is no table
+/// to lock: then anything will do.
 const ONE_AT_A_TIME: &str = include_str!("../../sql/migrations/one_at_a_time.sql");
 
 const OWNER_IN_THE_WAY: &str = include_str!("../../sql/migrations/owner_in_the_way.sql");
@@ -78,8 +78,8 @@ impl Database {
     /// Connects, and makes sure that the tables are up to date.
     ///
     /// # Errors
-    /// As [`Database::connect`]. A migration that fails is a configuration error; one that somebody
-    /// else has yet to run is not, because it may come.
+    /// See [`Database::connect`]. A migration that fails is a configuration error; one that
+    /// somebody else has yet to run is not, because it may come.
     pub async fn connect_ready(&self) -> Result<PgConnection, Failure> {
         let mut connection = self.connect().await?;
         self.ask_for_owner(&mut connection).await?;
@@ -93,7 +93,7 @@ impl Database {
     /// Brings the tables up to date, says so, and does nothing more.
     ///
     /// # Errors
-    /// As [`Database::connect_ready`].
+    /// See [`Database::connect_ready`].
     pub async fn migrate_only(&self) -> Result<(), Failure> {
         self.connect_ready().await?;
         let database = self.address();
@@ -101,7 +101,7 @@ impl Database {
         Ok(())
     }
 
-    /// In one transaction, so that it is all or nothing, also behind a pooler.
+    /// Runs a migration in one transaction, so that it is all or nothing, also through a pooler.
     async fn migrate(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let failed = |error: sqlx::Error| self.failure("migrating the tables in", error);
         let begun = in_time(LOOK_TIMEOUT, begin_alone(connection)).await;
@@ -180,13 +180,15 @@ impl Database {
         match asked.map_err(|error| self.failure("looking for migrations in", error))? {
             None => Ok(()),
             Some((owner, user, true)) => Err(Failure::Configuration(anyhow!(
-                "{user} may not change the tables in {}, which belong to {owner}: give --migrations check, where \
-                 {owner} has brought them up to date by --migrations only",
+                "{user} may not change the tables in {}, which belong to {owner}: give \
+                 --migrations check, where {owner} has brought them up to date by --migrations \
+                 only",
                 self.address()
             ))),
             Some((owner, user, false)) => Err(Failure::Configuration(anyhow!(
-                "the tables in {} belong to {owner}, and {user} may not read them: run --migrations only as {owner}, which \
-                 gives the roles their rights, or hand them over to stocks_owner first (deploy/postgres/hand-over.sql)",
+                "the tables in {} belong to {owner}, and {user} may not read them: run \
+                 --migrations only as {owner}, which gives the roles their rights, or hand them \
+                 over to stocks_owner first (deploy/postgres/hand-over.sql)",
                 self.address()
             ))),
         }
@@ -194,8 +196,8 @@ impl Database {
 
     fn lacks(&self, migration: &Migration) -> String {
         format!(
-            "the tables in {} are older than this program: migration {} ({}) is missing; run it once with \
-             --migrations only, as the tables' owner",
+            "the tables in {} are older than this program: migration {} ({}) is missing; run it \
+             once with --migrations only, as the tables' owner",
             self.address(),
             migration.version,
             migration.description
@@ -204,8 +206,9 @@ impl Database {
 
     fn differs(&self, migration: &Migration) -> String {
         format!(
-            "migration {} ({}) in {} is not the one of this program: where an older commit has made the tables, make them \
-             anew from the archive (docs/operations.md, Rebuild from the archive)",
+            "migration {} ({}) in {} is not the one of this program: where an older commit has \
+             made the tables, make them anew from the archive (docs/operations.md, Rebuild from \
+             the archive)",
             migration.version,
             migration.description,
             self.address()

@@ -30,7 +30,7 @@ const WHOLE_DIGITS: usize = 15;
 const HEADER_WORDS: usize = 4;
 /// The sign's word below zero.
 const NEGATIVE: i16 = 0x4000;
-/// What one counts in the first digit to the base behind the point, in units of 10^-9.
+/// The value of one in the first digit to the base after the point, in units of 10^-9.
 const FIRST_DIGIT: u64 = 10_u64.pow(Price::SCALE - BASE_DIGITS);
 
 /// An exact number as PostgreSQL takes it.
@@ -76,19 +76,19 @@ pub fn put_price_field(out: &mut Vec<u8>, price: Price) {
     note_length(out, length_at);
 }
 
-/// What `nanos` * 10^-9, less than one, has behind the point.
+/// The digits of `nanos` * 10^-9, less than one, after the point.
 fn nanos_digits(nanos: u64) -> [u16; NANOS_DIGITS] {
     let padded = nanos * 10_u64.pow(NANOS_DIGITS as u32 * BASE_DIGITS - Price::SCALE);
     [(padded / (BASE * BASE)) as u16, (padded / BASE % BASE) as u16, (padded % BASE) as u16]
 }
 
-/// The length of the field that has been appended behind its place.
+/// The length of the field that was appended after its own place.
 fn note_length(out: &mut [u8], length_at: usize) {
     let (length, field) = out[length_at..].split_at_mut(size_of::<i32>());
     length.copy_from_slice(&(field.len() as i32).to_be_bytes());
 }
 
-/// One digit to the base before the point and at most one behind it, as most prices have: both fit
+/// One digit to the base before the point and at most one after it, as most prices have: both fit
 /// one integer.
 fn put_short_price_field(out: &mut Vec<u8>, whole: u64, part: u64) {
     let (count, shown) = match part {
@@ -166,7 +166,7 @@ fn put_numeric(out: &mut Vec<u8>, Numeric(number): Numeric) {
     put(out, number.is_negative, &digits[start..], &parts);
 }
 
-/// `whole` has no leading zero; `parts` are what stands behind the point.
+/// `whole` has no leading zero; `parts` are the digits after the point.
 fn put(out: &mut Vec<u8>, is_negative: bool, whole: &[u16], parts: &[u16]) {
     let kept = parts.len() - parts.iter().rev().take_while(|digit| **digit == 0).count();
     // Zeros between the point and the first digit that counts are left to the weight.

@@ -1,8 +1,8 @@
-//! Whether a pooler stands before PostgreSQL.
+//! Whether a pooler is between this program and PostgreSQL.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether a pooler (PgBouncer, RDS Proxy) stands between us and the server. A process has one
+/// Whether a pooler (PgBouncer, RDS Proxy) is between us and the server. A process has one
 /// database.
 static IS_POOLED: AtomicBool = AtomicBool::new(false);
 

@@ -13,7 +13,7 @@ pub fn query(sql: &'static str) -> Statement<Query<'static, Postgres, PgArgument
     Statement(within::query(sql))
 }
 
-/// As [`query`], for rows as a type.
+/// Like [`query`], for rows as a type.
 #[must_use]
 pub fn query_as<T>(sql: &'static str) -> Statement<QueryAs<'static, Postgres, T, PgArguments>>
 where
@@ -22,7 +22,7 @@ where
     Statement(within::query_as(sql))
 }
 
-/// As [`query`], for the first column.
+/// Like [`query`], for the first column.
 #[must_use]
 pub fn query_scalar<T>(
     sql: &'static str,
@@ -33,8 +33,8 @@ where
     Statement(within::query_scalar(sql))
 }
 
-/// As [`query`], with the statement's first arguments. Here and below the text may be one that the
-/// program has put together, never out of what comes from outside.
+/// Like [`query`], with the statement's first arguments. The text may be one that the program has
+/// put together, never from input.
 #[must_use]
 pub fn query_with(
     sql: impl SqlSafeStr,
@@ -43,7 +43,8 @@ pub fn query_with(
     Statement(within::query_with(sql, arguments))
 }
 
-/// As [`query_as`], with the statement's first arguments.
+/// Like [`query_as`], with the statement's first arguments. The text may be one that the program
+/// has put together, never from input.
 #[must_use]
 pub fn query_as_with<T>(
     sql: impl SqlSafeStr,
@@ -55,7 +56,8 @@ where
     Statement(sqlx::query_as_with(sql, arguments).persistent(has_a_session()))
 }
 
-/// As [`query_scalar`], with the statement's first arguments.
+/// Like [`query_scalar`], with the statement's first arguments. The text may be one that the
+/// program has put together, never from input.
 #[must_use]
 pub fn query_scalar_with<T>(
     sql: impl SqlSafeStr,

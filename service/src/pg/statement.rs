@@ -1,9 +1,9 @@
 //! [`Statement`]: one that is whole also where another session may have the next one.
 //!
-//! sqlx sends a statement and its values apart, and waits for an answer between them. Behind a
-//! pooler that shares out transactions (PgBouncer's `pool_mode = transaction`), and outside of a
-//! transaction, the values may so come to another server session, and meet the statement of
-//! somebody else there. So each such statement has a transaction of its own behind a pooler.
+//! sqlx sends a statement and its values separately, and waits for an answer between them. Through
+//! a pooler that shares out transactions (PgBouncer's `pool_mode = transaction`), and outside of a
+//! transaction, the values may so come to another server session, and meet another client's
+//! statement there. So each such statement has a transaction of its own through a pooler.
 
 use super::pooling::has_a_session;
 use async_stream::try_stream;
@@ -25,8 +25,8 @@ fn stands_alone(connection: &PgConnection) -> bool {
     !has_a_session() && !connection.is_in_transaction()
 }
 
-/// Ends a statement's own transaction. What it has failed with is undone at once: sqlx would only
-/// tell the server with the next statement, and until then the pooler has a session less.
+/// Ends a statement's own transaction. A failed one is undone at once: sqlx would only tell the
+/// server with the next statement, and until then the pooler has a session less.
 async fn end<T>(transaction: PgTransaction<'_>, done: sqlx::Result<T>) -> sqlx::Result<T> {
     match done {
         Ok(done) => transaction.commit().await.map(|()| done),
@@ -38,7 +38,7 @@ async fn end<T>(transaction: PgTransaction<'_>, done: sqlx::Result<T>) -> sqlx::
     }
 }
 
-/// The same methods for each kind of statement.
+/// Methods that each kind of statement has.
 macro_rules! statement {
     ($query:ty, $row:ty, [$($generics:tt)*], [$($bounds:tt)*]) => {
         impl<'q, $($generics)*> Statement<$query>
@@ -54,10 +54,10 @@ macro_rules! statement {
                 Self(self.0.bind(value))
             }
 
-            /// All rows.
+            /// Fetches all rows.
             ///
             /// # Errors
-            /// PostgreSQL's.
+            /// If PostgreSQL refuses the statement, or the connection breaks.
             pub async fn fetch_all(self, connection: &mut PgConnection) -> sqlx::Result<Vec<$row>> {
                 if !stands_alone(connection) {
                     return self.0.fetch_all(connection).await;
@@ -70,7 +70,7 @@ macro_rules! statement {
             /// The first row, which must be there.
             ///
             /// # Errors
-            /// And where there is none.
+            /// If PostgreSQL refuses the statement, the connection breaks, or there is no row.
             pub async fn fetch_one(self, connection: &mut PgConnection) -> sqlx::Result<$row> {
                 self.fetch_optional(connection).await?.ok_or(sqlx::Error::RowNotFound)
             }
@@ -78,7 +78,7 @@ macro_rules! statement {
             /// The first row, if any.
             ///
             /// # Errors
-            /// As of all.
+            /// If PostgreSQL refuses the statement, or the connection breaks.
             pub async fn fetch_optional(
                 self,
                 connection: &mut PgConnection,
@@ -91,8 +91,12 @@ macro_rules! statement {
                 end(transaction, row).await
             }
 
-            /// One row after the other. They are to be taken to the end: behind a pooler a stream
-            /// that is dropped before has its statement undone, and with the next one only.
+            /// One row after the other. They are to be taken to the end: through a pooler a stream
+            /// that is dropped earlier has its statement undone, and only with the next one.
+            ///
+            /// # Errors
+            /// If PostgreSQL refuses the statement, or the connection breaks: as an item of the
+            /// stream.
             pub fn fetch<'c>(
                 self,
                 connection: &'c mut PgConnection,
@@ -144,7 +148,7 @@ impl Statement<Query<'_, Postgres, PgArguments>> {
     /// Carries it out, for what it changes.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// If PostgreSQL refuses the statement, or the connection breaks.
     pub async fn execute(self, connection: &mut PgConnection) -> sqlx::Result<PgQueryResult> {
         if !stands_alone(connection) {
             return self.0.execute(connection).await;
@@ -161,7 +165,7 @@ type Manager = sqlx::postgres::PgTransactionManager;
 /// bound to a place in the program, as sqlx's are.
 ///
 /// # Errors
-/// PostgreSQL's.
+/// If PostgreSQL refuses the statement, or the connection breaks.
 pub async fn begin_snapshot(connection: &mut PgConnection) -> sqlx::Result<()> {
     let begin = "begin isolation level repeatable read, read only";
     Manager::begin(connection, Some(sqlx::SqlSafeStr::into_sql_str(begin))).await
@@ -170,7 +174,7 @@ pub async fn begin_snapshot(connection: &mut PgConnection) -> sqlx::Result<()> {
 /// Ends the transaction.
 ///
 /// # Errors
-/// PostgreSQL's.
+/// If PostgreSQL refuses the statement, or the connection breaks.
 pub async fn end_snapshot(connection: &mut PgConnection) -> sqlx::Result<()> {
     Manager::commit(connection).await
 }
@@ -179,7 +183,7 @@ pub async fn end_snapshot(connection: &mut PgConnection) -> sqlx::Result<()> {
 /// word. The connection is of no use afterwards.
 ///
 /// # Errors
-/// The statement's own, or that it took longer than `patience`.
+/// If the statement fails, or takes longer than `patience`.
 pub async fn in_time<T>(
     patience: Duration,
     statement: impl Future<Output = Result<T, sqlx::Error>>,

@@ -3,8 +3,8 @@
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 
-const EXAMPLE: &str = "expected postgres://user:password@host:5432/database, where / ? # @ and % in a password are \
-                       written as %2F %3F %23 %40 and %25";
+const EXAMPLE: &str = "expected postgres://user:password@host:5432/database, where / ? # @ and % \
+    in a password are written as %2F %3F %23 %40 and %25";
 
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 
@@ -19,12 +19,12 @@ pub struct Target {
 
 impl Target {
     /// # Errors
-    /// A sentence without the URL, which holds a password.
+    /// If the URL is none; with a sentence without it, since it holds a password.
     pub fn parse(url: &str, application: &str) -> Result<Self, String> {
         let (scheme, rest) =
             url.trim().split_once("://").ok_or_else(|| format!("it has no scheme; {EXAMPLE}"))?;
         if !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-            // What stands there may be a part of a password.
+            // The text may be a part of a password.
             let why = match scheme.starts_with("jdbc:") {
                 true => "it is one of JDBC's (leave out jdbc:)",
                 false => "its scheme is not postgres",
@@ -77,9 +77,9 @@ pub fn place(server: &PgConnectOptions) -> String {
 fn server(url: &str, application: &str) -> Result<PgConnectOptions, String> {
     let options = PgConnectOptions::from_str(url).map_err(|error| format!("{error}; {EXAMPLE}"))?;
     if options.get_host().contains(',') {
-        return Err(
-            "several hosts stand before the database: postgres://user:password@host1:5432,host2:5432/database".into()
-        );
+        return Err("there are several hosts before the database: \
+             postgres://user:password@host1:5432,host2:5432/database"
+            .into());
     }
     let options = match options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'))
     {
@@ -95,7 +95,7 @@ fn server(url: &str, application: &str) -> Result<PgConnectOptions, String> {
     Ok(sqlx::ConnectOptions::disable_statement_logging(options))
 }
 
-/// What follows the hosts without `target_session_attrs`, and its value.
+/// The text after the hosts without `target_session_attrs`, and its value.
 fn split_attributes(tail: &str) -> (String, Option<String>) {
     const KEY: &str = "target_session_attrs=";
     let Some((path, query)) = tail.split_once('?') else {
@@ -154,7 +154,8 @@ mod tests {
                 .contains("target_session_attrs=standby")
         );
         assert!(
-            error("postgres:///db?host=h1,h2").contains("several hosts stand before the database")
+            error("postgres:///db?host=h1,h2")
+                .contains("there are several hosts before the database")
         );
     }
 
@@ -169,7 +170,7 @@ mod tests {
             let expected: String = kept_as(&password);
             assert_eq!(kept, expected, "{character:?}");
         }
-        // Unambiguous as it stands.
+        // Unambiguous as it is.
         assert_eq!(target("postgres://u:a@b@h/d").servers[0].get_host(), "h");
     }
 

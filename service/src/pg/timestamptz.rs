@@ -29,7 +29,7 @@ impl Timestamptz {
         timestamps.into_iter().map(Self).collect()
     }
 
-    /// What stands for it in PostgreSQL's binary formats.
+    /// The value that means it in PostgreSQL's binary formats.
     #[must_use]
     #[inline]
     pub fn to_binary(self) -> [u8; size_of::<i64>()] {

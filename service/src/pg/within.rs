@@ -10,7 +10,7 @@ pub fn query(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
     sqlx::query(sql).persistent(has_a_session())
 }
 
-/// As [`query`], for rows as a type.
+/// Like [`query`], for rows as a type.
 pub fn query_as<T>(sql: &'static str) -> QueryAs<'static, Postgres, T, PgArguments>
 where
     T: for<'r> sqlx::FromRow<'r, PgRow>,
@@ -18,7 +18,7 @@ where
     sqlx::query_as(sql).persistent(has_a_session())
 }
 
-/// As [`query`], for the first column.
+/// Like [`query`], for the first column.
 pub fn query_scalar<T>(sql: &'static str) -> QueryScalar<'static, Postgres, T, PgArguments>
 where
     (T,): for<'r> sqlx::FromRow<'r, PgRow>,
@@ -26,7 +26,7 @@ where
     sqlx::query_scalar(sql).persistent(has_a_session())
 }
 
-/// As [`query`], with the statement's first arguments.
+/// Like [`query`], with the statement's first arguments.
 pub fn query_with(
     sql: impl SqlSafeStr,
     arguments: PgArguments,

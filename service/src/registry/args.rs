@@ -46,7 +46,7 @@ pub struct RegistryArgs {
     schema_registry_ca_file: Option<PathBuf>,
 }
 
-/// What a password may come from besides a file: a command line shows it to every process of the
+/// The sources of a password besides a file: a command line shows it to every process of the
 /// machine.
 const PASSWORD: &str = "SCHEMA_REGISTRY_PASSWORD";
 
@@ -54,7 +54,7 @@ impl RegistryArgs {
     /// A client of the registry, where one is given.
     ///
     /// # Errors
-    /// A URL that is none, or certificates that cannot be read.
+    /// If the URL is none, or certificates cannot be read.
     pub fn client(&self) -> Result<Option<Client>, Failure> {
         let urls: Vec<&str> =
             self.urls.iter().map(|url| url.trim()).filter(|url| !url.is_empty()).collect();

@@ -17,7 +17,7 @@ use ureq::{Agent, ResponseExt as _};
 use url::Url;
 
 /// How long an answer may take, and reaching the registry.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const REACHED_WITHIN: Duration = Duration::from_secs(4);
 /// The longest answer, and the longest schema with all that it refers to; schemas have kilobytes.
 const MAX_BYTES: u64 = 4 << 20;
@@ -49,7 +49,7 @@ struct Referred {
     version: i64,
 }
 
-/// What a schema refers to.
+/// A schema that another refers to.
 #[derive(Default)]
 struct References {
     known: HashSet<(String, i64)>,
@@ -72,7 +72,7 @@ impl Client {
     /// `authorities`: certificates in PEM that are trusted besides the system's.
     ///
     /// # Errors
-    /// A sentence without the URL, which may hold a password.
+    /// If the URL is none; with a sentence without it, since it may hold a password.
     pub fn new(
         urls: &[&str],
         login: Option<Login>,
@@ -92,7 +92,7 @@ impl Client {
             .http_status_as_error(false)
             // Without its login, a user that was sent on would seem to be refused.
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(ANSWER_TIMEOUT))
             .timeout_connect(Some(REACHED_WITHIN))
             .user_agent("stock-lambda")
             .build();
@@ -118,7 +118,7 @@ impl Client {
     /// elsewhere, so one registry has it all.
     ///
     /// # Errors
-    /// [`Trouble`]
+    /// If there is no answer: see [`Trouble`].
     pub fn schema(&self, id: u32) -> Result<SchemaText, Trouble> {
         self.in_turn(|base| self.schema_of(base, id))
     }
@@ -158,7 +158,7 @@ impl Client {
         Ok(SchemaText { kind, text: schema, references: found.all })
     }
 
-    /// Each behind those that it needs itself.
+    /// Each after those that it needs itself.
     fn add_references(
         &self,
         base: &Url,
@@ -305,7 +305,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     const NONE: &str = r#"{"error_code":40403,"message":"Schema not found"}"#;
-    /// Of the user `me` with the password `pw`.
+    /// The header for the user `me` with the password `pw`.
     const LOGIN: &str = "authorization: basic bwu6chc=";
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
         lines.take_while(|line| !line.is_empty()).collect()
     }
 
-    /// Whoever asks may have heard enough before it ends.
+    /// The caller may have heard enough before it ends.
     fn reply(mut stream: &TcpStream, head: &str, body: &str) {
         let length = body.len();
         let answer = format!(
@@ -395,8 +395,8 @@ mod tests {
         assert!(first.contains(LOGIN) && second.contains(LOGIN), "{second}");
     }
 
-    /// It is asked without the login, so nothing that it says of this user or of schemas counts but
-    /// a schema.
+    /// The registry is asked without the login, so nothing that it says of this user or of schemas
+    /// counts but a schema.
     #[test]
     fn a_host_that_a_registry_sends_on_to_does_not_speak_for_it() {
         let bind = |host: &str| TcpListener::bind((host, 0)).unwrap();
@@ -459,7 +459,7 @@ mod tests {
         }
     }
 
-    /// Of one number and name there may be another schema elsewhere.
+    /// One number and name may mean another schema elsewhere.
     #[test]
     fn what_a_schema_refers_to_comes_from_the_registry_that_has_it() {
         let of = |schema: (u16, &'static str), referred: (u16, &'static str)| {

@@ -4,7 +4,7 @@ use crate::failure::one_line;
 use serde::Deserialize;
 use url::Url;
 
-/// What is shown of an answer that is none of a registry's.
+/// The part that is shown of an answer that is none of a registry's.
 const SHOWN: usize = 200;
 
 /// Why there is no answer to a question.
@@ -22,7 +22,7 @@ pub enum Trouble {
     Away(String),
 }
 
-/// What a registry says where it has no answer.
+/// A registry's reason for having no answer.
 #[derive(Deserialize)]
 struct Complaint {
     error_code: i64,
@@ -31,27 +31,28 @@ struct Complaint {
 }
 
 impl Trouble {
-    /// What an answer other than 200 means. A registry's own code of five digits speaks of what was
-    /// asked for; anything else, as a web server's 404, of who was asked.
+    /// The meaning of an answer other than 200. A registry's own code of five digits is about the
+    /// question; anything else, such as a web server's 404, about the server.
     pub fn of_answer(url: &Url, status: u16, text: &str) -> Self {
         let complaint = serde_json::from_str::<Complaint>(text).ok();
         let words = match &complaint {
             Some(complaint) => complaint.message.clone(),
             None => text.chars().take(SHOWN).collect(),
         };
-        let said = one_line(&format!("{url} answers {status}: {words}"));
+        let answer = one_line(&format!("{url} answers {status}: {words}"));
         let is_of_schema =
             complaint.is_some_and(|complaint| complaint.error_code / 100 == i64::from(status));
         match status {
-            401 => {
-                Self::Refused(format!("{said} (--schema-registry-user, SCHEMA_REGISTRY_PASSWORD)"))
-            }
-            403 => Self::Forbidden(format!(
-                "{said} (--schema-registry-user must be allowed to read schemas)"
+            401 => Self::Refused(format!(
+                "{answer} (--schema-registry-user, \
+                    SCHEMA_REGISTRY_PASSWORD)"
             )),
-            404 | 422 if is_of_schema => Self::None(said),
-            404 => Self::Away(format!("{said}; is this a schema registry? (--schema-registry)")),
-            _ => Self::Away(said),
+            403 => Self::Forbidden(format!(
+                "{answer} (--schema-registry-user must be allowed to read schemas)"
+            )),
+            404 | 422 if is_of_schema => Self::None(answer),
+            404 => Self::Away(format!("{answer}; is this a schema registry? (--schema-registry)")),
+            _ => Self::Away(answer),
         }
     }
 
@@ -64,9 +65,9 @@ impl Trouble {
         ))
     }
 
-    /// What all registries together say, of which none has an answer. One that has the schema is
-    /// right. That there is none only counts where all have said so: one that lags, is away or lets
-    /// this user not in must not make a good message a reject.
+    /// The common result of all registries, of which none has an answer. One that has the schema is
+    /// right. That there is none only counts if all have said so: one that lags, is away or refuses
+    /// this user must not make a good message a reject.
     pub fn of_all(troubles: Vec<Self>) -> Self {
         if let Some(unusable) = troubles.iter().find(|told| matches!(told, Self::Unusable(_))) {
             return unusable.clone();
@@ -85,7 +86,7 @@ impl Trouble {
         }
     }
 
-    /// In words.
+    /// The reason in words.
     pub fn why(&self) -> &str {
         match self {
             Self::None(why)

@@ -9,5 +9,5 @@ pub const TRACED: &str = "traced";
 /// How long a process that ends waits for its last traces to be taken.
 pub const END_WITHIN: Duration = Duration::from_secs(2);
 
-/// One of those who hear of events and spans.
+/// A listener for events and spans.
 pub(super) type Listener = Box<dyn Layer<Registry> + Send + Sync>;

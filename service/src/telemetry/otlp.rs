@@ -1,8 +1,8 @@
 //! [`Traces`]: spans of the target [`TRACED`], exported over OTLP (HTTP, Protobuf).
 //!
-//! Who takes them is said by the standard's environment variables; without an endpoint there are
-//! none. A thread of its own sends them from a queue that holds 2,048 spans
-//! (`OTEL_BSP_MAX_QUEUE_SIZE`) and drops what is too much: a receiver that is away holds up nobody.
+//! The standard's environment variables say where they go; without an endpoint there are none. A
+//! thread of its own sends them from a queue that holds 2,048 spans (`OTEL_BSP_MAX_QUEUE_SIZE`) and
+//! drops the rest: a receiver that is away holds up nobody.
 
 mod client;
 
@@ -28,7 +28,7 @@ use ureq::http::Uri;
 /// Whose log lines are shown within the spans in which they were said.
 const OWN: [&str; 4] = ["speed_layer", "hourly", "reconciliation", "service"];
 
-/// What is exported, or nothing.
+/// The exporter, or nothing.
 pub struct Traces {
     program: &'static str,
     provider: Option<SdkTracerProvider>,
@@ -36,7 +36,7 @@ pub struct Traces {
 
 impl Traces {
     /// # Errors
-    /// A setting that can never work.
+    /// If a setting can never work.
     pub(super) fn open(program: &'static str) -> Result<Self, Failure> {
         let provider = make_provider(program).map_err(Failure::Configuration)?;
         Ok(Self { program, provider })
@@ -44,7 +44,7 @@ impl Traces {
 
     pub(super) fn listener(&self) -> Option<Listener> {
         let tracer = self.provider.as_ref()?.tracer(self.program);
-        // What a span costs is told by nobody who looks at batches.
+        // The cost of a span is of no interest to readers of batches.
         let layer = tracing_opentelemetry::layer::<Registry>()
             .with_tracer(tracer)
             .with_location(false)
@@ -56,13 +56,13 @@ impl Traces {
         Some(layer.with_filter(heard).boxed())
     }
 
-    /// What is to be said once logs are there: nothing.
-    pub(super) fn say(&self) {}
+    /// Logs nothing: only a build without traces has something to log.
+    pub(super) fn log(&self) {}
 
     /// Waits at most [`END_WITHIN`] for the last spans to be taken; what is left then is dropped.
     pub fn end(self) {
         if let Some(provider) = self.provider {
-            // Whoever is away was said to be.
+            // The outage was logged.
             let _ = provider.shutdown_with_timeout(END_WITHIN);
         }
     }
@@ -119,15 +119,16 @@ fn check_protocol() -> anyhow::Result<()> {
         match variable(name).as_deref() {
             None | Some(OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF) => {}
             Some(other) => anyhow::bail!(
-                "{name}={other}: traces are sent by http/protobuf alone, which collectors take at port 4318"
+                "{name}={other}: traces are sent by http/protobuf alone, which collectors take at \
+                 port 4318"
             ),
         }
     }
     Ok(())
 }
 
-/// What is traced: as the environment calls it (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`),
-/// else by the program's name.
+/// The traced program: as the environment calls it (`OTEL_SERVICE_NAME`,
+/// `OTEL_RESOURCE_ATTRIBUTES`), else by the program's name.
 fn make_resource(program: &'static str) -> Resource {
     let named = Resource::builder().build();
     let name = named.get(&Key::new("service.name")).map(|name| name.to_string());

@@ -1,7 +1,7 @@
--- Writes what the detectors found, an array for each column. $1: sources, $2: partitions,
--- $3: offsets, $4: elements, $5: symbols, $6: times, $7: detectors, $8: their versions, $9: kinds,
--- $10: scores, $11: what was observed, $12: what was expected.
--- A row that is there already must not hold up the ticks beside it.
+-- Writes what the detectors found, an array for each column. $1: sources, $2: partitions, $3:
+-- offsets, $4: elements, $5: symbols, $6: times, $7: detectors, $8: their versions, $9: kinds, $10:
+-- scores, $11: the observed values, $12: the expected ones. A row that is there already must not
+-- hold up the other ticks.
 insert into anomalies
     (source, kafka_partition, kafka_offset, kafka_index, symbol, time, detector, version, kind,
      score, observed, expected)

@@ -6,5 +6,5 @@ insert into rejected_ticks
      value_sha256, kafka_timestamp)
 select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],
                      $6::text[], $7::bytea[], $8::bigint[], $9::bytea[], $10::timestamptz[])
--- A row that is there already must not hold up the ticks beside it.
+-- A row that is there already must not hold up the other ticks.
 on conflict do nothing

@@ -1,5 +1,5 @@
--- Locks and reads the offsets that no transaction holds at the moment, and for how many seconds they
--- have stood there. $1: sources, $2: their partitions.
+-- Locks and reads the offsets that no transaction holds at the moment, and for how many seconds
+-- they have not moved. $1: sources, $2: their partitions.
 select source, partition, next_offset, log_end,
        extract(epoch from clock_timestamp() - updated_at)::float8
 from kafka_offsets

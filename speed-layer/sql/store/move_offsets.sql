@@ -1,6 +1,7 @@
--- Moves the offsets of partitions, with a row for each that stands where it was moved to: a trigger
--- may leave it elsewhere. Where the log ended before such an offset stays known: the batch may be
--- that of an instance which has read the log as it was before. $1: sources, $2: their partitions, $3: the next offsets.
+-- Moves the offsets of partitions, returning a row for each that is where it was moved to: a
+-- trigger may leave it elsewhere. Where the log ended before such an offset stays known: the batch
+-- may be that of an instance which has read the log as it was before. $1: sources, $2: their
+-- partitions, $3: the next offsets.
 with wanted as
     (select * from unnest($1::smallint[], $2::integer[], $3::bigint[])
                        as moved (source, partition, next_offset)),

@@ -76,7 +76,7 @@ pub struct SortedBars<'a> {
 }
 
 impl SortedBars<'_> {
-    /// The same, merged into those of their hours.
+    /// The minutes' bars, merged into those of their hours.
     pub fn hours(&self) -> Self {
         Self { width: Timestamp::HOUR, ..self.clone() }
     }

@@ -1,4 +1,4 @@
-//! What a batch's trace says of it.
+//! The attributes of a batch's trace.
 
 use super::{Batch, Ranges, Trace};
 use crate::source::{SourceId, TopicIdentity};

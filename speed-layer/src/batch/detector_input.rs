@@ -1,4 +1,4 @@
-//! What the detectors look at: the ticks of a batch, without what they do not need.
+//! The detectors' input: the ticks of a batch, without the columns that they do not need.
 
 use crate::source::SourcePartition;
 use anomalies::Quote;
@@ -12,12 +12,12 @@ const LARGEST: i64 = i64::MAX / 2;
 #[derive(Debug, Default)]
 pub struct DetectorInput {
     ticks: Vec<DetectorTick>,
-    /// Each symbol of each partition once.
+    /// The symbols of each partition, each once.
     series: Vec<Series>,
     partitions: Vec<(SourcePartition, SymbolMap<u32>)>,
-    /// What ticks say beside prices and volume, of those that do, in the same order.
+    /// The extras of those ticks that have any, in the same order.
     noted: Vec<Noted>,
-    /// Each set of sale conditions once: a feed has few.
+    /// The sets of sale conditions, each once: a feed has few.
     conditions: Vec<Vec<Box<str>>>,
     by_text: FxHashMap<Box<str>, u32>,
     /// The index of the last tick's partition: neighbours mostly share it.
@@ -40,10 +40,10 @@ pub struct DetectorTick {
     is_noted: bool,
 }
 
-/// What a tick says beside price and volume.
+/// A tick's fields other than price and volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Noted {
-    /// Where bid and ask are both known.
+    /// The quote, if bid and ask are both known.
     pub quote: Option<Quote>,
     pub sequence: Option<u64>,
     /// Which of [`DetectorInput::conditions`] it has.
@@ -119,7 +119,7 @@ impl DetectorInput {
         series
     }
 
-    /// Each tick, with what it says beside price and volume.
+    /// Each tick with its extras.
     pub fn ticks(&self) -> impl Iterator<Item = (&DetectorTick, Noted)> {
         let mut noted = self.noted.iter().copied();
         self.ticks.iter().map(move |tick| {

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// otherwise. A message needs no more either.
 pub const MAX_DAYS: usize = common::decode::MAX_DAYS;
 
-/// What became of one message, or of one of its elements.
+/// The outcome for one message, or for one of its elements.
 enum Entry<'a> {
     Row(Row<'a>),
     Reject(&'a RejectedMessage),
@@ -51,9 +51,9 @@ impl Batch {
         self.messages <= messages && self.days.len() <= MAX_DAYS
     }
 
-    /// The same messages in batches of at most `messages` each, and of [`MAX_DAYS`]. They are to be
-    /// written in this order: each begins where those before it end. The ticks of one message stay
-    /// together, as its offset is moved once.
+    /// Splits the messages into batches of at most `messages` each, and of [`MAX_DAYS`]. They are
+    /// to be written in this order: each begins where the one before it ends. The ticks of one
+    /// message stay together, as its offset is moved once.
     pub fn parts(&self, messages: u32) -> Vec<Batch> {
         self.cut(messages, messages, false)
     }
@@ -63,14 +63,14 @@ impl Batch {
         self.cut(messages, u32::MAX, false)
     }
 
-    /// The same messages, those of each partition in a part of their own, or in several where they
-    /// are of very many days.
+    /// Splits the messages by partition, each in a part of its own, or in several if they have very
+    /// many days.
     pub fn by_partition(&self) -> Vec<Batch> {
         self.cut(u32::MAX, u32::MAX, true)
     }
 
-    /// The parts of [`Batch::by_partition`], partition by partition. Of each partition the last
-    /// part comes first, so that the next one can be popped.
+    /// The parts of [`Batch::by_partition`], partition by partition. The last part of each
+    /// partition comes first, so that the next one can be popped.
     pub fn parts_by_partition_reversed(&self) -> Vec<Vec<Batch>> {
         let partition = |part: &Batch| part.ranges.iter().next().map(|range| range.at);
         let mut stacks: Vec<Vec<Batch>> = Vec::new();
@@ -443,7 +443,7 @@ mod tests {
         assert!(kept.without_what_is_refused("no").is_none());
     }
 
-    /// Messages of one partition that hold several ticks each, on these days, and behind those one
+    /// Messages of one partition that hold several ticks each, on these days, and after those one
     /// that is none.
     fn batch_of_several(days: &[std::ops::Range<i64>]) -> Batch {
         let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(i64::MAX / 2));

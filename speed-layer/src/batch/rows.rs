@@ -14,8 +14,8 @@ use service::pg::numeric::{get_price, get_volume, put_price_field, put_volume_fi
 macro_rules! copy {
     ($more:literal) => {
         concat!(
-            "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, kafka_partition, source, \
-             kafka_offset",
+            "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, \
+             kafka_partition, source, kafka_offset",
             $more,
             ") from stdin (format binary)"
         )
@@ -36,7 +36,7 @@ const FIELDS_WITH_EXTRAS: i16 = FIELDS_OF_ELEMENTS + 4;
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
-/// What an array of one dimension begins with in front of its length: dimensions, no nulls, and the
+/// The beginning of a one-dimensional array, before its length: dimensions, no nulls, and the
 /// number of the type `text`.
 const TEXT_ARRAY: [i32; 3] = [1, 0, 25];
 /// The number of its first element.
@@ -92,7 +92,7 @@ impl Rows {
         all.into_iter().filter(|(_, stream)| !stream.is_empty())
     }
 
-    /// What ends the stream.
+    /// The end of the stream.
     pub fn trailer() -> &'static [u8] {
         &TRAILER
     }
@@ -185,7 +185,7 @@ pub struct Row<'a> {
     extras: Option<RowExtras<'a>>,
 }
 
-/// What a row has beside prices and volume.
+/// A row's columns other than prices and volume.
 #[derive(Debug, Clone, Copy)]
 struct RowExtras<'a> {
     bid: Option<Price>,
@@ -196,7 +196,7 @@ struct RowExtras<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The first row of `rest`, which is moved behind it.
+    /// Takes the first row of `rest`, and moves `rest` past it.
     fn read(rest: &mut &'a [u8]) -> Option<Self> {
         let (count, mut at) = rest.split_first_chunk::<2>()?;
         let fields: [Option<&[u8]>; FIELDS as usize] = std::array::from_fn(|_| take_field(&mut at));
@@ -229,7 +229,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// What it says beside prices and volume; conditions are written into `buffer`.
+    /// A row's extras; conditions are written into `buffer`.
     pub fn extras<'b>(&self, buffer: &'b mut String) -> Extras<'b> {
         let mut extras = Extras::default();
         if let Some(RowExtras { bid, ask, sequence, conditions }) = self.extras {

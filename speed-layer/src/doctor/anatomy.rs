@@ -3,7 +3,7 @@
 use common::decode::Path;
 use serde_json::{Map, Value};
 
-/// Those of an object.
+/// The members of an object.
 pub type Members = Map<String, Value>;
 
 /// Objects and arrays inside one another that are looked into.
@@ -22,7 +22,8 @@ pub struct Leaf<'a> {
 }
 
 impl Leaf<'_> {
-    /// Its own, or of a value in Avro's JSON, `{"double":1.5}`, that of what is around it.
+    /// The kind of the value itself, or for a value in Avro's JSON, `{"double":1.5}`, of the object
+    /// around it.
     pub fn name(&self) -> &str {
         match self.path.as_slice() {
             [.., outer, own] if TYPES.contains(own) => outer,
@@ -32,13 +33,12 @@ impl Leaf<'_> {
     }
 }
 
-/// What is read of a message: the payload of Connect's envelope, or all of it.
+/// The part of a message that is read: the payload of Connect's envelope, or all of it.
 pub fn parse(message: &[u8]) -> Option<Value> {
     first_value(message).map(|(value, _)| value)
 }
 
-/// The first value in a message, which alone is read, and whether objects or arrays stand behind
-/// it.
+/// The first value in a message, which alone is read, and whether objects or arrays follow it.
 pub fn first_value(message: &[u8]) -> Option<(Value, bool)> {
     let text = message.strip_prefix("\u{feff}".as_bytes()).unwrap_or(message);
     let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
@@ -60,8 +60,8 @@ fn without_envelope(value: Value) -> Option<Value> {
     }
 }
 
-/// The members of an object, and of those inside of it, that are no objects and hold none. What a
-/// row was before a change of it is no tick.
+/// The members of an object, and of those inside of it, that are no objects and hold none. A row's
+/// old values before a change are no tick.
 pub fn find_leaves(object: &Members) -> Vec<Leaf<'_>> {
     let mut leaves = Vec::new();
     collect(object, &mut Vec::new(), &mut leaves);

@@ -12,8 +12,8 @@ use service::telemetry::LogArgs;
 /// Reads the newest messages of a topic, up to 1,000 of each partition, and says what share of them
 /// are ticks, why the others are none, and which flags would make them ticks.
 ///
-/// It writes nothing, neither to Kafka nor to PostgreSQL, and joins no group: it may run beside a
-/// layer at work.
+/// It writes nothing, neither to Kafka nor to PostgreSQL, and joins no group: it may run next to a
+/// working layer.
 #[derive(Clone, Parser)]
 #[command(max_term_width = 100, after_help = EXIT_CODES)]
 pub struct DoctorArgs {
@@ -55,7 +55,7 @@ pub struct DoctorArgs {
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = SecretFile::read)]
     pub database_url_file: Option<SecretFile>,
 
-    /// What a run will do about the tables at its start.
+    /// The changes that a run will make to the tables at its start.
     #[arg(long, env = "MIGRATIONS", value_enum, default_value_t = Migrations::Run)]
     pub migrations: Migrations,
 
@@ -69,7 +69,8 @@ pub struct DoctorArgs {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  every message that was read is a tick, or of a kind that --where or the preset leaves out beside them, and
+  0  every message that was read is a tick, or of a kind that --where or the preset leaves out \
+  beside them, and
      PostgreSQL, where its URL was given, is ready
   1  some messages are no ticks, or PostgreSQL is not ready: the report says why
   2  configuration: a wrong flag, or a topic that is not there
@@ -79,7 +80,7 @@ Exit codes:
 /// How a report looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For a person.
+    /// Text for people.
     Text,
     /// One JSON object.
     Json,
@@ -89,7 +90,7 @@ impl DoctorArgs {
     /// The database that is to be looked at, where one is given.
     ///
     /// # Errors
-    /// A URL that is none.
+    /// If the URL is none.
     pub fn database(&self) -> Result<Option<Database>, Failure> {
         const NAME: &str = "speed-layer doctor";
         let database = match (&self.database_url_file, &self.database_url) {

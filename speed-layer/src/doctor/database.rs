@@ -5,9 +5,9 @@ use service::pg::{Database, Migrations, describe};
 use service::{Failure, pg};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const RIGHTS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What it is like.
+/// The state of a database that can be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseState {
     /// `None` where nobody said which database.
@@ -36,7 +36,7 @@ pub async fn look_at(database: Option<Database>, migrations: Migrations) -> Data
     }
     let mut connection = match database.connect_ready().await {
         Ok(connection) => connection,
-        // What is missing a run brings itself.
+        // A run itself brings what is missing.
         Err(Failure::Infrastructure(_)) if migrations == Migrations::Run => {
             let address = database.address();
             return DatabaseState::ready(format!(
@@ -45,7 +45,7 @@ pub async fn look_at(database: Option<Database>, migrations: Migrations) -> Data
         }
         Err(failure) => return DatabaseState::not_ready(failure.reason()),
     };
-    match pg::in_time(PATIENCE, rights::missing(&mut connection)).await {
+    match pg::in_time(RIGHTS_TIMEOUT, rights::missing(&mut connection)).await {
         Ok(None) => {
             DatabaseState::ready(format!("{} is ready, with its tables", database.address()))
         }

@@ -1,5 +1,4 @@
-//! Where the fields of a message may stand, by the names and kinds of its members: a guess, for a
-//! person to judge.
+//! Guesses at a message's fields, by the names and kinds of its members, for a person to judge.
 
 use super::anatomy::{Leaf, find_leaves, first_element, number, plain_name};
 use super::times::{instant, is_date, is_date_alone, is_time_by, is_time_name, is_time_of_day};
@@ -74,12 +73,12 @@ const LETTERS: [(Field, &[&str]); 4] = [
 const BAR: [(Field, &str); 4] =
     [(Field::Open, "o"), (Field::High, "h"), (Field::Low, "l"), (Field::Close, "c")];
 
-/// What is guessed of a message.
+/// The guesses for a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guess {
     /// The fields that have no usual name, each with its likeliest place.
     pub entries: Option<MapEntries>,
-    /// Fields that may stand in one of two places, which is for a person to say.
+    /// Fields that may be one of two members, which a person must decide.
     pub doubts: Vec<String>,
 }
 
@@ -106,7 +105,7 @@ pub fn guess(message: &Value, way: Option<&Path>, record_time: Option<Timestamp>
 
 struct Finder<'l, 'a> {
     own: &'l [Leaf<'a>],
-    /// Of symbol and time alone.
+    /// Leaves outside of the object, for symbol and time alone.
     outer: &'l [Leaf<'a>],
     record_time: Option<Timestamp>,
     guess: Vec<(Field, Vec<&'a str>)>,
@@ -130,7 +129,7 @@ impl<'l, 'a> Finder<'l, 'a> {
         self.time();
     }
 
-    /// Notes where a field stands, if that is not where it is looked for anyway.
+    /// Notes a field's path, if it is not looked for there anyway.
     fn field(&mut self, field: Field) {
         let Some(leaf) = self.likeliest(field) else {
             return;
@@ -193,7 +192,7 @@ impl<'l, 'a> Finder<'l, 'a> {
         {
             return Prices::Quote(price.path.clone());
         }
-        let named = |field| self.likeliest_silently(field);
+        let named = |field| self.likeliest_without_note(field);
         if named(Field::Open).or(named(Field::Price)).is_none()
             && !self.is_quote()
             && let Some(close) = named(Field::Close)
@@ -236,17 +235,17 @@ impl<'l, 'a> Finder<'l, 'a> {
 
     /// Whether open and close are there, and one of them is zero, as before the opening.
     fn has_unset_bar(&self) -> bool {
-        let said = |field: Field| {
+        let number_of = |field: Field| {
             let is_one =
                 |leaf: &&Leaf<'_>| leaf.path.len() == 1 && usual_field(leaf.path[0]) == Some(field);
             self.own.iter().filter(is_one).find_map(|leaf| number(leaf.value))
         };
-        let both = said(Field::Open).zip(said(Field::Close));
+        let both = number_of(Field::Open).zip(number_of(Field::Close));
         both.is_some_and(|(open, close)| open == 0.0 || close == 0.0)
     }
 
     /// The member that fits best: by a usual name before a part of one, and the outer before the
-    /// inner. None where two fit as well as one another, which is said.
+    /// inner. None where two fit as well as one another, which is number_of.
     fn likeliest(&mut self, field: Field) -> Option<&'l Leaf<'a>> {
         let ranked = self.ranked(field);
         if let [(best, one), (next, other), ..] = ranked.as_slice()
@@ -263,7 +262,7 @@ impl<'l, 'a> Finder<'l, 'a> {
         ranked.first().map(|(_, leaf)| *leaf)
     }
 
-    fn likeliest_silently(&self, field: Field) -> Option<&'l Leaf<'a>> {
+    fn likeliest_without_note(&self, field: Field) -> Option<&'l Leaf<'a>> {
         self.ranked(field).first().map(|(_, leaf)| *leaf)
     }
 
@@ -297,7 +296,7 @@ impl<'l, 'a> Finder<'l, 'a> {
             .or_else(|| is_time().then_some(CLOSE))
     }
 
-    /// Of a whole time inside of an object that has the price no one outside of it is taken.
+    /// If an object that has the price has a whole time, none outside of it is taken.
     fn prefer_beside_the_price(&self, times: &mut Vec<((u8, usize), &'l Leaf<'a>)>) {
         let price =
             self.guess.iter().find(|(field, _)| matches!(field, Field::Price | Field::Close));
@@ -324,7 +323,7 @@ impl<'l, 'a> Finder<'l, 'a> {
     }
 }
 
-/// Of `create_time` and `create_time_ms`, which are one time, the finer.
+/// The finer one is taken of `create_time` and `create_time_ms`, which are one time.
 fn finer<'l, 'a>(one: &'l Leaf<'a>, other: &'l Leaf<'a>) -> Option<&'l Leaf<'a>> {
     let is_finer = |one: &Leaf<'_>, other: &Leaf<'_>| {
         let (fine, coarse) = (plain_name(one.name()), plain_name(other.name()));
@@ -340,9 +339,9 @@ fn finer<'l, 'a>(one: &'l Leaf<'a>, other: &'l Leaf<'a>) -> Option<&'l Leaf<'a>>
 }
 
 enum Prices<'a> {
-    /// By its names.
+    /// A bar, by its names.
     Bar,
-    /// By letters.
+    /// Values whose names are letters.
     Letters(Vec<(Field, Vec<&'a str>)>),
     /// Beside the open and the close of a day.
     Quote(Vec<&'a str>),

@@ -15,8 +15,7 @@ const LARGE: i64 = 1_000_000_000_000_000_000;
 /// A number as a time that is so long before its record may count from another day than 1970.
 const LONG: i64 = 5 * 365 * Timestamp::DAY;
 
-/// What to say of the ticks that these samples are. `conditions`: what is asked of their kinds
-/// already.
+/// Hints about the ticks that these samples are. `conditions`: those that the flags have already.
 pub fn of(conditions: &[Condition], found: &[Outcome], tried: &[Tried<'_>]) -> Vec<String> {
     let tick = |(outcome, tried): (&Outcome, _)| match outcome {
         Outcome::Tick(facts) => Some((*facts, tried)),
@@ -24,8 +23,8 @@ pub fn of(conditions: &[Condition], found: &[Outcome], tried: &[Tried<'_>]) -> V
     };
     let ticks: Vec<(Facts, &Tried<'_>)> = found.iter().zip(tried).filter_map(tick).collect();
     let mut hints = kinds::of(conditions, &ticks);
-    hints.extend(sides(&ticks));
-    hints.extend(long_ago(&ticks));
+    hints.extend(hint_sides(&ticks));
+    hints.extend(hint_old_times(&ticks));
     hints.extend(day_price(&ticks));
     hints.extend(rising_volume(&ticks));
     hints.extend(order(&ticks));
@@ -34,16 +33,17 @@ pub fn of(conditions: &[Condition], found: &[Outcome], tried: &[Tried<'_>]) -> V
 }
 
 /// The side of a trade in the place of its symbol.
-fn sides(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
+fn hint_sides(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let sides = ticks.iter().filter(|(facts, _)| facts.is_side).count();
     (sides * 2 > ticks.len()).then(|| {
-        "Symbols are buy and sell, the sides of trades: name the member that has the symbol (--map symbol=NAME)."
+        "Symbols are buy and sell, the sides of trades: name the member that has the symbol (--map \
+         symbol=NAME)."
             .to_owned()
     })
 }
 
 /// Numbers as times, years before those of their records.
-fn long_ago(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
+fn hint_old_times(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let is_one = |(facts, tried): &&(Facts, &Tried<'_>)| {
         facts.lead.is_some_and(|lead| lead < -LONG) && !tried.traits.times.has_old_text
     };
@@ -51,13 +51,14 @@ fn long_ago(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let (facts, tried) = all.first().filter(|_| all.len() * 2 > ticks.len())?;
     let sent = tried.sample.time?;
     Some(format!(
-        "Most times are years before those of their records, as {} in one of {sent}: right for history that was loaded \
-         later; otherwise the numbers count from another day than 1970, which the producer must change.",
+        "Most times are years before those of their records, as {} in one of {sent}: right for \
+         history that was loaded later; otherwise the numbers count from another day than 1970, \
+         which the producer must change.",
         facts.at
     ))
 }
 
-/// A price beside another open and close: of a quote that tells of its day.
+/// A hint about a price next to another open and close: a quote that tells of its day.
 fn day_price(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let named = |(facts, tried): &(Facts, &Tried<'_>)| {
         tried.traits.day_price.clone().filter(|_| facts.is_bar)
@@ -65,8 +66,9 @@ fn day_price(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let names: Vec<String> = ticks.iter().filter_map(named).collect();
     let name = names.first().filter(|_| names.len() * 10 >= ticks.len())?;
     Some(format!(
-        "Ticks are bars, and the {name} beside open and close is another price. Where open is that of the day and close \
-         the day's before, take {name} alone: --map price={name}, with the size of the last trade as volume."
+        "Ticks are bars, and the {name} beside open and close is another price. Where open is that \
+         of the day and close the day's before, take {name} alone: --map price={name}, with the \
+         size of the last trade as volume."
     ))
 }
 
@@ -86,8 +88,8 @@ fn rising_volume(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     };
     let rising = long.iter().filter(rises).count();
     (rising > 0 && rising * 10 >= long.len() * 9).then(|| {
-        "Volumes only ever rise, as the running total of a day does, which sums would count again with each tick: \
-         name the size of the trade alone (--map volume=NAME)."
+        "Volumes only ever rise, as the running total of a day does, which sums would count again \
+         with each tick: name the size of the trade alone (--map volume=NAME)."
             .to_owned()
     })
 }
@@ -101,8 +103,8 @@ fn order(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let names: Vec<String> = ticks.iter().filter_map(named).collect();
     let name = names.first().filter(|_| names.len() * 2 > ticks.len())?;
     Some(format!(
-        "By {name} these may be orders, quotes or levels of a book, whose prices are no trades: take what was executed \
-         alone (--where)."
+        "By {name} these may be orders, quotes or levels of a book, whose prices are no trades: \
+         take what was executed alone (--where)."
     ))
 }
 
@@ -111,8 +113,8 @@ fn large_price(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let is_large = |facts: &Facts| facts.price_nanos >= LARGE && facts.price_nanos % ONE == 0;
     let large = ticks.iter().filter(|(facts, _)| is_large(facts)).count();
     (large * 2 > ticks.len()).then(|| {
-        "Prices are whole numbers of a billion and more: where they are fixed-point numbers, as of billionths, the \
-         producer must divide them, which no flag does."
+        "Prices are whole numbers of a billion and more: where they are fixed-point numbers, as of \
+         billionths, the producer must divide them, which no flag does."
             .to_owned()
     })
 }

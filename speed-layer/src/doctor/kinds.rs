@@ -1,5 +1,5 @@
 //! Members that tell kinds of ticks: where several kinds are ticks, or a row that is no new one,
-//! that is said, with the kind that is a trade where one is.
+//! there is a note, with the kind that is a trade where one is.
 
 use super::command_line::quoted;
 use super::trial::{Facts, Tried};
@@ -34,16 +34,16 @@ const MEANT: [&str; 19] = [
     // FIX's report of an execution.
     "8",
 ];
-/// Words for sides of trades, and no kinds where nothing else is said.
+/// Words for sides of trades, and no kinds if they are the only values.
 const SIDES: [&str; 2] = ["buy", "sell"];
 /// Words for a row that is gone, in lower case.
 const DELETED: [&str; 6] = ["d", "-d", "delete", "deleted", "remove", "removed"];
-/// Those for one that is another, or was before, where operations are told.
+/// Words for a row that is another one, or was one before, if operations are told.
 const CHANGED: [&str; 6] = ["u", "+u", "-u", "update", "updated", "update_before"];
-/// What feeds begin with: an update of it is what comes next, and no row.
+/// The kind that feeds begin with: an "update" after it is the next message, and no changed row.
 const BEGINNING: &str = "snapshot";
 
-/// What to say of members that tell kinds. `conditions`: what is asked of them already.
+/// Notes about members that tell kinds. `conditions`: those that the flags have already.
 pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String> {
     let mut all: BTreeMap<&str, MemberValues<'_>> = BTreeMap::new();
     for (facts, tried) in ticks {
@@ -59,17 +59,18 @@ pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String
         let asks = |path: String| name == path || name.ends_with(&format!(".{path}"));
         conditions.iter().any(|condition| asks(condition.path.to_string()))
     };
-    let to_say = all.into_iter().filter(|(name, said)| !is_asked(name) && said.tells_kinds(name));
-    to_say.take(MOST_MEMBERS).map(|(name, said)| said.sentence(name)).collect()
+    let to_say =
+        all.into_iter().filter(|(name, values)| !is_asked(name) && values.tells_kinds(name));
+    to_say.take(MOST_MEMBERS).map(|(name, values)| values.sentence(name)).collect()
 }
 
-/// What a member says.
+/// The values of a member.
 #[derive(Default)]
 struct MemberValues<'t> {
-    /// In how many messages it says a value.
+    /// The number of messages in which it has a value.
     counts: BTreeMap<&'t str, usize>,
     messages: usize,
-    /// All that one message says, and all that those of one symbol do.
+    /// The values of one message, and those of one symbol.
     together: BTreeSet<BTreeSet<&'t str>>,
     of_symbols: HashMap<u64, BTreeSet<&'t str>>,
 }
@@ -135,8 +136,8 @@ impl<'t> MemberValues<'t> {
         MEANT.iter().find_map(named)
     }
 
-    /// What is meant: the trades, or both their sides, or what most messages say. Where none of
-    /// these is known a person must tell.
+    /// The values that are meant: the trades, or both their sides, or the value of most messages.
+    /// Where none of these is known a person must tell.
     fn meant(&self, name: &str) -> Vec<String> {
         let is_side = |value: &&&str| SIDES.contains(&value.to_ascii_lowercase().as_str());
         let sides: Vec<&str> = self.counts.keys().filter(is_side).copied().collect();
@@ -153,7 +154,7 @@ impl<'t> MemberValues<'t> {
     }
 
     fn sentence(&self, name: &str) -> String {
-        let said = self.counts.keys().copied().collect::<Vec<_>>().join(", ");
+        let listed = self.counts.keys().copied().collect::<Vec<_>>().join(", ");
         let why = match self.has_old_rows(name) {
             true => "a row that is changed or deleted is no new trade",
             false => "some may be no trades",
@@ -164,7 +165,8 @@ impl<'t> MemberValues<'t> {
             Err(_) => format!("{name}={}", values.join("|")),
         };
         format!(
-            "{name} says {said}, and all of these are ticks, but {why}: take those that are, as by --where {}",
+            "{name} says {listed}, and all of these are ticks, but {why}: take those that are, as \
+             by --where {}",
             quoted(&example)
         )
     }

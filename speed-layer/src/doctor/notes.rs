@@ -1,4 +1,4 @@
-//! What a person should look at in ticks that flags make.
+//! Notes about ticks that flags make, for a person to look at.
 
 use super::anatomy::{find_leaves, first_element, parse};
 use super::command_line::command_line;
@@ -11,7 +11,7 @@ use service::cli::MessageArgs;
 /// Whose zone it is nobody but a person knows.
 pub const SOME_ZONE: &str = "America/New_York";
 
-/// What flags rest on beside themselves.
+/// Assumptions of the flags.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Grounds {
     /// A preset takes keys for symbols.
@@ -26,58 +26,63 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
     let (symbol_from, timestamp_from) = args.sources();
     let (symbol_before, timestamp_before) = before.sources();
     let is_new_zone = args.timestamp_zone.is_some() && before.timestamp_zone.is_none();
-    let said = [
+    let notes = [
         (
             is_new_zone && !is_zone_told,
             "Name the zone in which the producer wrote its times.".to_owned(),
         ),
         (
             is_new_zone && is_zone_told,
-            "The zone is the one in which most messages were sent within half an hour of their times: name the \
-             producer's where that is another."
+            "The zone is the one in which most messages were sent within half an hour of their \
+             times: name the producer's where that is another."
                 .to_owned(),
         ),
         (
             timestamp_from == TimestampFrom::Record && timestamp_before != TimestampFrom::Record,
-            "A tick's time is its record's: a replay of the topic's messages has others, and the archive must hold it."
+            "A tick's time is its record's: a replay of the topic's messages has others, and the \
+             archive must hold it."
                 .to_owned(),
         ),
         (
             is_by_key || (symbol_from == SymbolFrom::Key && symbol_before != SymbolFrom::Key),
-            "A tick's symbol is its record's key: see whether that is one, and whether the archive holds keys."
+            "A tick's symbol is its record's key: see whether that is one, and whether the archive \
+             holds keys."
                 .to_owned(),
         ),
         (
             args.map != before.map,
-            "Which member is which was guessed by their names: see whether the tick is what was meant.".to_owned(),
+            "Which member is which was guessed by their names: see whether the tick is what was \
+             meant.".to_owned(),
         ),
         (
             args.oldest != before.oldest,
-            "Times from 1970 on are taken: one in a wrong unit shows as a tick of 1970, and as a reject no more."
+            "Times from 1970 on are taken: one in a wrong unit shows as a tick of 1970, and as a \
+             reject no more."
                 .to_owned(),
         ),
         (
             args.timestamp_unit != before.timestamp_unit,
-            "The unit is the one in which numbers are close to the times of their records: see whether the producer \
-             counts in UTC."
+            "The unit is the one in which numbers are close to the times of their records: see \
+             whether the producer counts in UTC."
                 .to_owned(),
         ),
         (
             args.allow_nonpositive_prices && !before.allow_nonpositive_prices,
-            "Prices of zero and below are taken: a 0 that means \"no trade\" is the low of its minute, hour and day."
+            "Prices of zero and below are taken: a 0 that means \"no trade\" is the low of its \
+             minute, hour and day."
                 .to_owned(),
         ),
         (
             args.conditions != before.conditions,
-            "The trades alone are taken: the feed's other messages tell of the same trades once more, with or without \
-             a volume."
+            "The trades alone are taken: the feed's other messages tell of the same trades once \
+             more, with or without a volume."
                 .to_owned(),
         ),
     ];
-    said.into_iter().filter_map(|(is_so, note)| is_so.then_some(note)).collect()
+    notes.into_iter().filter_map(|(is_so, note)| is_so.then_some(note)).collect()
 }
 
-/// What seems to be passed over. A preset knows where its volumes are.
+/// Members that seem to be passed over. A preset knows where its volumes are.
 pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> Vec<String> {
     let tally = Tally::of(found, tried);
     let rules = args.rules(ProvenanceNames::default());
@@ -90,22 +95,22 @@ pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> V
     }
     if tried.iter().any(|tried| tried.sample.value.trim_ascii_start().starts_with(b"[")) {
         notes.push(
-            "Messages that are arrays as a whole are archived only where Connect wraps them: docs/message-format.md \
-             says how."
+            "Messages that are arrays as a whole are archived only where Connect wraps them: \
+             docs/message-format.md says how."
                 .to_owned(),
         );
     }
     if tried.iter().any(|tried| tried.traits.has_more) {
         notes.push(
-            "Messages hold several values, of which the first alone is read: the producer must send each in a message of \
-             its own, or all in an array."
+            "Messages hold several values, of which the first alone is read: the producer must \
+             send each in a message of its own, or all in an array."
                 .to_owned(),
         );
     }
     if tally.ahead * 2 > tally.ticks {
         notes.push(
-            "Most times are later than those of their records: see whether their zone is right (--timestamp-zone), \
-             and whether it is the right member."
+            "Most times are later than those of their records: see whether their zone is right \
+             (--timestamp-zone), and whether it is the right member."
                 .to_owned(),
         );
     }
@@ -113,8 +118,8 @@ pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> V
     notes.extend(volume.map(|path| {
         let flags = command_line(&with_member(args, Field::Volume, path.clone()));
         format!(
-            "Ticks have no volume, though {path} looks like one: {flags} takes it, unless it is the running total of a \
-             day."
+            "Ticks have no volume, though {path} looks like one: {flags} takes it, unless it is \
+             the running total of a day."
         )
     }));
     notes
@@ -141,8 +146,8 @@ fn of_midnights(rules: &Rules, tried: &[Tried<'_>]) -> String {
             of_day.path
         ),
         (None, Some(unread)) => format!(
-            "All times are midnights, and {:?}, which may be the time of day, is none that is read: {} should be \
-             written as 10:00:01.",
+            "All times are midnights, and {:?}, which may be the time of day, is none that is \
+             read: {} should be written as 10:00:01.",
             unread.name(),
             unread.text
         ),
@@ -150,7 +155,7 @@ fn of_midnights(rules: &Rules, tried: &[Tried<'_>]) -> String {
     }
 }
 
-/// What looks like a volume in a tick that has none, where its fields are looked for.
+/// The member that looks like a volume in a tick that has none, where its fields are looked for.
 fn volume_beside(rules: &Rules, found: &[Outcome], tried: &[Tried<'_>]) -> Option<Path> {
     let is_none = |path: &Path| path.to_string() == "none";
     if rules.mapping.paths(Field::Volume).iter().any(is_none) {

@@ -1,9 +1,9 @@
 //! Which flags would make more messages ticks: every choice of them is tried on samples.
 //!
-//! What a message has is never passed over: the record's time is tried only where no message could
-//! have one of its own, what is a tick already stays the tick it is, and a feed's preset that loses
-//! a volume is for other messages. And only ticks that may be meant are a reason for flags: see
-//! [`super::trial::Facts::is_hardly_meant`].
+//! Nothing that a message has is passed over: the record's time is tried only where no message
+//! could have one of its own, a message that already is a tick stays the same tick, and a feed's
+//! preset that loses a volume is for other messages. And only ticks that may be meant are a reason
+//! for flags: see [`super::trial::Facts::is_implausible`].
 
 mod doubts;
 mod search;
@@ -23,16 +23,16 @@ use service::cli::MessageArgs;
 #[derive(Debug, Clone)]
 pub struct Proposal {
     pub args: MessageArgs,
-    /// Of all samples.
+    /// The advice for all samples.
     pub reading: Reading,
-    /// What a person should look at.
+    /// Notes for a person to look at.
     pub notes: Vec<String>,
 }
 
-/// What is to be said of the flags.
+/// Doubts about the flags.
 #[derive(Debug, Clone, Default)]
 pub struct Advice {
-    /// What to look at in the ticks as they are.
+    /// Notes about the ticks as they are.
     pub notes: Vec<String>,
     pub proposal: Option<Proposal>,
     /// Fields of which two members may be meant, where they keep messages from being ticks.
@@ -42,7 +42,7 @@ pub struct Advice {
 /// The flags that make the most samples ticks, in place of `args`, whose choices they keep: of
 /// those that make as many the fewest. None where none do better than `args`.
 pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice {
-    // Beside a file no flag may stand: what it says becomes flags.
+    // Next to a file there may be no flags: its entries become flags.
     let args = args.message_file.as_deref().unwrap_or(args);
     let search = Search::new(args, samples, now);
     let found = search.best();
@@ -69,9 +69,9 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
         if doubts.is_empty() && advice.doubts.is_empty() {
             advice.doubts.extend(search.doubtful_time());
         }
-        advice.doubts.extend(search.afresh(&reading));
+        advice.doubts.extend(search.propose_without_flags(&reading));
         if doubts.is_empty() && advice.doubts.is_empty() {
-            advice.doubts.extend(search.half_guessed());
+            advice.doubts.extend(search.describe_partial_guess());
         }
     }
     advice.doubts.extend(doubts);
@@ -81,10 +81,10 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
 /// The best choice, once what it leaves open was looked at.
 #[derive(Default)]
 struct Checked {
-    /// None where what is open is for a person to say.
+    /// `None` if a person must answer what is open.
     found: Option<MessageArgs>,
     is_zone_told: bool,
-    /// What is open.
+    /// Questions that are left open.
     doubts: Vec<String>,
 }
 
@@ -93,7 +93,7 @@ impl Search<'_> {
         let Some(found) = found else {
             return Checked::default();
         };
-        if let Some(doubt) = self.rival(&found) {
+        if let Some(doubt) = self.describe_runner_up(&found) {
             return Checked { doubts: vec![doubt], ..Checked::default() };
         }
         match find_zone(&found, self.args, &self.tried, self.now) {

@@ -6,7 +6,7 @@ use common::{Extras, Reason, Reject, Tick, Timestamp};
 use service::cli::MessageArgs;
 use std::collections::BTreeMap;
 
-/// What comes of samples.
+/// The outcomes of samples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Messages that are a tick, or hold some.
@@ -59,7 +59,7 @@ impl Reading {
             };
             let read =
                 decoder.decode_each(&sample.value, &context, &mut |element| match element.read {
-                    // Of several the first stands for all.
+                    // The first of several counts for all.
                     Ok(record) if !std::mem::replace(&mut holds_ticks, true) => {
                         reading.take(&record.tick);
                     }
@@ -74,8 +74,8 @@ impl Reading {
         reading
     }
 
-    /// Messages that are ticks, or of other kinds beside some. What other flags exclude is no
-    /// fault, unless they exclude all.
+    /// Messages that are ticks, or of other kinds if some are ticks. Messages that other flags
+    /// exclude are no fault, unless they exclude all.
     pub fn understood(&self) -> usize {
         match self.ticks {
             0 => 0,

@@ -1,4 +1,4 @@
-//! What was found, for a person and for a program.
+//! The report, for a person and for a program.
 
 use super::command_line::command_line;
 use super::database::DatabaseState;
@@ -77,7 +77,7 @@ impl DoctorReport<'_> {
         Ok(())
     }
 
-    /// One object, in one line.
+    /// The report as one object, in one line.
     pub fn to_json(&self) -> String {
         json!({
             "messages": self.sampled.samples.len(),
@@ -141,14 +141,16 @@ fn write_ticks(to: &mut String, reading: &Reading) -> std::fmt::Result {
         let count = reading.with_unread;
         writeln!(
             to,
-            "  with a bid, an ask, conditions or a sequence that cannot be read: {count}; they are null"
+            "  with a bid, an ask, conditions or a sequence that cannot be read: {count}; they are \
+             null"
         )?;
     }
     if reading.other_kinds > 0 {
         let count = reading.other_kinds;
         writeln!(
             to,
-            "  of other kinds than the flags take (--where, --preset): {count}; a run keeps them as rejects"
+            "  of other kinds than the flags take (--where, --preset): {count}; a run keeps them \
+             as rejects"
         )?;
     }
     Ok(())
@@ -163,7 +165,7 @@ fn write_proposal(to: &mut String, proposal: &Proposal, all: usize) -> std::fmt:
     write_notes(to, &proposal.notes)
 }
 
-/// What is said in place of flags, before the doubts.
+/// The text instead of flags, before the doubts.
 fn without_flags(doubts: &[String]) -> &'static str {
     match doubts.is_empty() {
         true => "No flags were found that help the others; docs/message-format.md has them all.",
@@ -201,14 +203,14 @@ fn partition(found: &SampledPartition) -> Value {
     })
 }
 
-/// Rounded down: all is said only of all.
+/// Rounded down: "all" means all.
 fn share(part: usize, all: usize) -> String {
     let permille = part * 1000 / all.max(1);
     format!("{part} of {all} messages ({}.{} %)", permille / 10, permille % 10)
 }
 
-/// What share of the messages are ticks that are not of other kinds than the flags take, where some
-/// are.
+/// The share of ticks among the messages that are not of other kinds than the flags take, if there
+/// are such.
 fn of_those_meant(reading: &Reading, all: usize) -> String {
     let meant = all - reading.other_kinds;
     match reading.other_kinds {

@@ -17,7 +17,7 @@ const NEWEST: usize = 1000;
 const MOST: usize = 200_000;
 const MOST_BYTES: usize = 128 << 20;
 /// How long the brokers may take for an answer, and for the next message.
-const PATIENCE: Duration = Duration::from_secs(10);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A message as Kafka hands it out.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,7 @@ pub struct Sample {
     pub unread: Option<Reject>,
 }
 
-/// A partition as it stands.
+/// A partition's current state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampledPartition {
     pub topic: String,
@@ -51,7 +51,7 @@ pub struct SampledPartition {
     is_done: bool,
 }
 
-/// What was read.
+/// The messages that were read.
 #[derive(Debug, Default)]
 pub struct Sampled {
     pub samples: Vec<Sample>,
@@ -61,8 +61,7 @@ pub struct Sampled {
 /// Reads every partition of the topics.
 ///
 /// # Errors
-/// Brokers that do not answer, or a topic that is not there. What is wrong with one partition is
-/// noted there.
+/// If brokers do not answer, or a topic is not there. Trouble with one partition is noted there.
 pub fn read(args: &DoctorArgs) -> Result<Sampled, Failure> {
     let consumer = connect(args)?;
     let mut partitions = Vec::new();
@@ -83,7 +82,7 @@ pub fn read(args: &DoctorArgs) -> Result<Sampled, Failure> {
     Ok(Sampled { samples, partitions })
 }
 
-/// What may be read of one partition.
+/// The offsets that may be read of one partition.
 struct SampleLimits {
     messages: usize,
     bytes: usize,
@@ -110,13 +109,13 @@ fn connect(args: &DoctorArgs) -> Result<BaseConsumer<Quiet>, Failure> {
         .create_with_context(Quiet)
         .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
         .map_err(Failure::Configuration)?;
-    if let Err(error) = consumer.fetch_metadata(None, PATIENCE) {
-        // What librdkafka has said meanwhile is more to the point than that time is over.
-        let said = consumer.poll(Duration::ZERO).and_then(Result::err).unwrap_or(error);
+    if let Err(error) = consumer.fetch_metadata(None, BROKER_TIMEOUT) {
+        // librdkafka's latest error tells more than that the time is over.
+        let error = consumer.poll(Duration::ZERO).and_then(Result::err).unwrap_or(error);
         let brokers = &args.kafka_brokers;
         let what =
             format!("no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property)");
-        return Err(Failure::Infrastructure(anyhow!(said).context(what)));
+        return Err(Failure::Infrastructure(anyhow!(error).context(what)));
     }
     Ok(consumer)
 }
@@ -145,7 +144,7 @@ impl SampledPartition {
             trouble: None,
             is_done: false,
         };
-        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+        match consumer.fetch_watermarks(topic, partition, BROKER_TIMEOUT) {
             Ok((low, high)) => (new.low, new.high) = (low, high),
             Err(error) => new.trouble = Some(error.to_string()),
         }
@@ -212,9 +211,9 @@ fn read_topic(
                     partition.is_done = true;
                 }
             }
-            Some(Err(error)) if heard.elapsed() > PATIENCE => return Err(error),
+            Some(Err(error)) if heard.elapsed() > BROKER_TIMEOUT => return Err(error),
             Some(Err(error)) => tracing::debug!("reading {}: {error}", partitions[0].topic),
-            None if heard.elapsed() > PATIENCE => {
+            None if heard.elapsed() > BROKER_TIMEOUT => {
                 let silent = rdkafka::types::RDKafkaErrorCode::OperationTimedOut;
                 return Err(KafkaError::MessageConsumption(silent));
             }

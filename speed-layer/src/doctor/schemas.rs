@@ -15,7 +15,7 @@ const MOST: usize = 1000;
 /// Puts the JSON in the place of each value that names a schema, or notes why there is none.
 ///
 /// # Errors
-/// A registry that does not answer, or lets this user not in.
+/// If the registry does not answer, or refuses this user.
 pub fn translate(client: Option<&Client>, samples: &mut [Sample]) -> Result<(), Failure> {
     let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
     if let Some(client) = client {

@@ -1,5 +1,5 @@
-//! Which members of a message are times, and whether they are read. What a number counts only the
-//! time of its record can tell.
+//! Which members of a message are times, and whether they are read. Only the time of its record can
+//! tell the unit of a number.
 
 use super::anatomy::{Leaf, has, number, plain_name};
 use common::decode::{Field, Path, usual_field};
@@ -43,7 +43,7 @@ const YEARS: i32 = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     pub path: Path,
-    /// What it says.
+    /// The value of the member.
     pub text: String,
 }
 
@@ -64,7 +64,7 @@ pub struct Times {
     pub first: Option<Member>,
     /// The first that is read, and is no date alone.
     pub read: Option<Member>,
-    /// A time of day beside a date, as a text.
+    /// A time of day next to a date, as a text.
     pub of_day: Option<Member>,
     /// The unit in which a number is its record's time, where its magnitude tells another.
     pub unit: Option<EpochUnit>,
@@ -108,7 +108,7 @@ impl Times {
         }
     }
 
-    /// A time of day beside a date that no flag reads.
+    /// A time of day next to a date that no flag reads.
     pub fn unread_of_day(&self) -> Option<&Member> {
         self.number_of_day.as_ref().filter(|_| self.has_date && self.read.is_none())
     }
@@ -265,7 +265,7 @@ pub fn is_time_of_day(leaf: &Leaf<'_>) -> bool {
     leaf.value.as_str().is_some_and(is_clock) && is_time_name(leaf)
 }
 
-/// `36000`, `36000000`, `100000`, `100000123`: what may be 10:00 beside a date.
+/// `36000`, `36000000`, `100000`, `100000123`: possibly 10:00 next to a date.
 fn is_number_of_day(leaf: &Leaf<'_>) -> bool {
     let name = plain_name(leaf.name());
     let ends = name.ends_with("time") || name.ends_with("timeofday");
@@ -331,7 +331,7 @@ mod tests {
     fn the_record_s_time_tells_what_a_number_counts() {
         let unit = |number: &str| times(&format!(r#"{{"ts":{number}}}"#)).unit;
         assert_eq!(unit("638848152011230000"), Some(EpochUnit::DotNet));
-        // Of another day it may be nanoseconds.
+        // On another day it may be nanoseconds.
         assert_eq!(unit("638748152011230000"), None);
         assert_eq!(unit("1749218401123"), None);
     }

@@ -1,5 +1,5 @@
-//! What a message has, whoever reads it: times, a volume, kinds, a zone. No proposal may pass it
-//! over.
+//! A message's traits, whatever the rules: times, a volume, kinds, a zone. No proposal may pass
+//! them over.
 
 use super::anatomy::{Leaf, each_leaf, first_value, has, number, plain_name};
 use super::books::book_member;
@@ -72,7 +72,7 @@ const STATES: [&str; 9] = [
     "rejected",
 ];
 
-/// What was seen in a message.
+/// The traits seen in a message.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Traits {
     pub times: Times,
@@ -81,13 +81,13 @@ pub struct Traits {
     pub unread_volume: Option<Member>,
     /// Members that tell kinds, and which.
     pub kinds: Vec<(String, String)>,
-    /// A price beside open and close that is another.
+    /// A price other than open and close.
     pub day_price: Option<String>,
     /// A member that orders have.
     pub order: Option<String>,
     /// One by which the message says that it is a book, quotes or orders.
     pub book: Option<String>,
-    /// Whether other values stand behind the one that is read.
+    /// Whether other values follow the one that is read.
     pub has_more: bool,
     /// A day's quote by letters, as Finnhub's: its `o`, `h` and `l` are those of the day.
     pub is_day_quote: bool,

@@ -1,5 +1,5 @@
-//! What a choice of flags makes of a few samples, and whether it passes over something that they
-//! have.
+//! The ticks that a choice of flags makes of a few samples, and whether it passes over a part of
+//! them.
 
 use super::sampling::Sample;
 use super::traits::Traits;
@@ -31,7 +31,7 @@ impl<'s> Tried<'s> {
     }
 }
 
-/// What becomes of a sample.
+/// The outcome for a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Tick(Facts),
@@ -39,34 +39,34 @@ pub enum Outcome {
     Reject,
 }
 
-/// Of the first tick of a message.
+/// Facts about the first tick of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// Two that are the same tick have the same.
     pub id: u64,
     pub has_volume: bool,
-    /// Its own time is close to that of its record.
+    /// The tick's own time is close to that of its record.
     pub is_close: bool,
-    /// Where its zone is, or in UTC.
+    /// The time in its zone, or in UTC.
     pub is_midnight: bool,
-    /// Of a date and a time of day in two members.
+    /// Whether date and time of day are two members.
     pub is_put_together: bool,
-    /// Its symbol is a word for the side of a trade.
+    /// The symbol is a word for the side of a trade.
     pub is_side: bool,
     /// A price of it is zero, and none below: it was not set then.
     pub is_unset: bool,
     pub at: Timestamp,
-    /// Those of the same symbol have the same.
+    /// Equal for samples of the same symbol.
     pub symbol: u64,
     pub volume: Option<Volume>,
     /// Whether open and close are two.
     pub is_bar: bool,
     pub price_nanos: i64,
-    /// By how many microseconds its own time is later than its record's.
+    /// The microseconds by which its own time is later than its record's.
     pub lead: Option<i64>,
 }
 
-/// What becomes of each sample by these rules.
+/// The outcome for each sample by these rules.
 pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcome> {
     let has_own_time = rules.timestamp_from == TimestampFrom::Value;
     let is_put_together = !rules.mapping.paths(Field::TimeOfDay).is_empty();
@@ -84,7 +84,7 @@ pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcom
             outcome,
             element.read,
         ) {
-            // Of several the first stands for all.
+            // The first of several counts for all.
             (Outcome::Tick(_), _) => {}
             (_, Ok(record)) => {
                 let record_time = sample.time.filter(|_| has_own_time);
@@ -115,7 +115,7 @@ impl Facts {
 
     /// Whether it is plainly not what was meant: of a message that says that it is a book or an
     /// order, with a side as symbol, without a price, or at midnight for want of its time of day.
-    pub fn is_hardly_meant(&self, traits: &Traits) -> bool {
+    pub fn is_implausible(&self, traits: &Traits) -> bool {
         self.is_side || self.is_unset || traits.book.is_some() || self.lacks_time(traits)
     }
 
@@ -172,7 +172,7 @@ pub struct Tally {
     pub ahead: usize,
     /// Ticks without a volume, of messages that have one, be it one that is not read.
     pub lost_volumes: usize,
-    /// Bars beside whose prices stands another.
+    /// Bars that have another price as well.
     pub day_prices: usize,
     /// Ticks of a day's quote by letters.
     pub day_quotes: usize,
@@ -206,8 +206,7 @@ impl Tally {
         self.lost_times += usize::from(facts.lacks_time(traits));
     }
 }
-/// Zeros stand for prices that are not set, and so does -1 where another price is above it or none
-/// is.
+/// Zeros mean prices that are not set, and so does -1 where another price is above it or none is.
 fn is_unset(nanos: impl Iterator<Item = i64> + Clone) -> bool {
     const MINUS_ONE: i64 = -1_000_000_000;
     let is_none = |nanos: i64| nanos == 0 || nanos == MINUS_ONE;

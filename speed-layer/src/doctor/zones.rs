@@ -24,17 +24,17 @@ const ZONES: [&str; 10] = [
     "Australia/Sydney",
 ];
 
-/// What is known of the zone.
+/// The result of the search for a zone.
 pub enum ZoneFinding {
-    /// None is needed, or it was said; or there are dates alone, for which any is an example.
+    /// None is needed, or one was given; or there are dates alone, for which any is an example.
     NotNeeded,
     /// The flags with the right one.
     Found(Box<MessageArgs>),
-    /// What to say of it.
+    /// The note about it.
     Unknown(String),
 }
 
-/// Looks for the zone of the times that the flags `found` need one for. What was said `before`
+/// Looks for the zone of the times that the flags `found` need one for. A zone given `before`
 /// stays.
 pub fn find_zone(
     found: &MessageArgs,
@@ -55,16 +55,16 @@ pub fn find_zone(
         return ZoneFinding::NotNeeded;
     }
     let current = found.rules(ProvenanceNames::default()).times.zone;
-    let said = tried.iter().find_map(|tried| tried.traits.zone.clone());
-    let all = said.iter().chain(&current).cloned().chain(ZONES.into_iter().filter_map(parse));
+    let explicit = tried.iter().find_map(|tried| tried.traits.zone.clone());
+    let all = explicit.iter().chain(&current).cloned().chain(ZONES.into_iter().filter_map(parse));
     if let Some(best) = times.best_of(all) {
         return match found.timestamp_zone.is_none() && current.as_ref() == Some(&best) {
             true => ZoneFinding::NotNeeded,
             false => times.with_zone(best),
         };
     }
-    match (said, current) {
-        (Some(said), _) if !times.are_ahead(&said) => times.with_zone(said),
+    match (explicit, current) {
+        (Some(explicit), _) if !times.are_ahead(&explicit) => times.with_zone(explicit),
         // A preset's.
         (_, Some(zone)) if found.timestamp_zone.is_none() && !times.are_ahead(&zone) => {
             ZoneFinding::NotNeeded
@@ -78,7 +78,7 @@ struct Times<'t> {
     found: &'t MessageArgs,
     tried: &'t [Tried<'t>],
     now: Timestamp,
-    /// Of which samples they are.
+    /// The samples' numbers.
     local: Vec<usize>,
 }
 
@@ -91,7 +91,7 @@ impl Times<'_> {
         ZoneFinding::Found(Box::new(self.with(zone)))
     }
 
-    /// What each sample is in a zone, where it is a tick.
+    /// The tick that each sample is in a zone, if it is one.
     fn all_in(&self, zone: &TimeZone) -> Vec<Option<Facts>> {
         let rules = self.with(zone.clone()).rules(ProvenanceNames::default());
         let tick = |outcome| match outcome {
@@ -140,8 +140,8 @@ impl Times<'_> {
         let flags = MessageArgs { timestamp_zone: SOME_ZONE.parse().ok(), ..self.found.clone() };
         let flags = command_line(&flags).replace(SOME_ZONE, "ZONE");
         format!(
-            "The times have no offset, and those of their records do not tell in which zone they were written: name \
-             the producer's in place of ZONE: {flags}"
+            "The times have no offset, and those of their records do not tell in which zone they \
+             were written: name the producer's in place of ZONE: {flags}"
         )
     }
 }

@@ -22,7 +22,7 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// Accepts connections within the limits.
 pub struct Limited {
     listener: TcpListener,
-    /// Those that are open, the oldest first.
+    /// The open connections, the oldest first.
     open: VecDeque<CancellationToken>,
 }
 

@@ -1,5 +1,4 @@
-//! What the intake does about what Kafka's client cannot do, and about what was found out of
-//! topics.
+//! The intake's reaction to failures of Kafka's client, and to findings about topics.
 
 use super::{Identifying, Intake, Interrupt, Step, rejoin};
 use crate::handover::StoreCommand;
@@ -17,11 +16,12 @@ pub(super) const LEADERS_LOST: Duration = Duration::from_secs(30);
 
 fn is_not_taken(topic: &str, why: &str) -> String {
     format!(
-        "PostgreSQL does not take topic \"{topic}\" as a source (kafka_sources, and kafka_gaps for what was there before): {why}; trying again"
+        "PostgreSQL does not take topic \"{topic}\" as a source (kafka_sources, and kafka_gaps for \
+         what was there before): {why}; trying again"
     )
 }
 
-/// What the client says of one partition.
+/// A report of the client for one partition.
 pub(super) struct PartitionFailure {
     pub at: TopicPartition,
     pub offset: i64,
@@ -77,8 +77,9 @@ impl Intake {
             ) => {
                 let group = &self.shared.config.group_id;
                 Err(rejoin(format!(
-                    "group \"{group}\" (--group-id) does not take this instance: {error}; its members must agree on \
-                     partition.assignment.strategy and group.protocol (--kafka-property)"
+                    "group \"{group}\" (--group-id) does not take this instance: {error}; its \
+                     members must agree on partition.assignment.strategy and group.protocol \
+                     (--kafka-property)"
                 )))
             }
             Some(Code::GroupAuthorizationFailed) => Err(self.group_is_forbidden(error)),
@@ -90,13 +91,13 @@ impl Intake {
             // It would throw out the other one if it came back, and be thrown out again.
             Some(Code::FencedInstanceId) => {
                 Err(Interrupt::Failed(Failure::Configuration(anyhow!(
-                    "another instance with the same group.instance.id (--kafka-property) has taken this one's place: each \
-                 needs one of its own, or none"
+                    "another instance with the same group.instance.id (--kafka-property) has taken \
+                     this one's place: each needs one of its own, or none"
                 ))))
             }
             Some(Code::UnreleasedInstanceId) => Err(rejoin(
-                "another instance with the same group.instance.id (--kafka-property) is in the group: each needs one of \
-                 its own, or none; waiting until it leaves"
+                "another instance with the same group.instance.id (--kafka-property) is in the \
+                 group: each needs one of its own, or none; waiting until it leaves"
                     .into(),
             )),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
@@ -146,9 +147,9 @@ impl Intake {
             Finding::Topic(identity, question) => {
                 self.absent.remove(&identity.topic);
                 if let Err(before) = self.assignment.describe(identity.clone(), question) {
-                    // The client would read on where the old topic stood.
+                    // The client would read on at the old topic's offset.
                     return Err(rejoin(format!(
-                        "topic \"{}\" was made anew: its id is {}, it was {}",
+                        "topic \"{}\" was recreated: id {}, before {}",
                         identity.topic, identity.topic_id, before.topic_id
                     )));
                 }
@@ -276,7 +277,8 @@ impl Intake {
         let brokers = &self.shared.config.kafka_brokers;
         let then = match self.assignment.is_read(topic) {
             true => {
-                " any more; one that is made anew is another topic, see SpeedLayerDown in docs/operations.md"
+                " any more; a recreated one is another topic, see SpeedLayerDown in \
+                 docs/operations.md"
             }
             false => "; create it",
         };

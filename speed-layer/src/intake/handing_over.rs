@@ -1,4 +1,4 @@
-//! What passes between the intake and the stores: batches there, answers back.
+//! The exchange between the intake and the stores: batches there, answers back.
 
 use super::{IDLE, Intake, Step, rejoin};
 use crate::handover::StoreReply;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How often a stalled intake polls all the same: the group must see it alive.
 const STALLED_POLL: Duration = Duration::from_secs(1);
 /// How long a rebalance or the end may wait for rejected messages to reach their topic.
-const LETTERS_PATIENCE: Duration = Duration::from_secs(3);
+const LETTERS_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Intake {
     /// Hands over what is due. `false` where rejected messages have to reach their topic first:
@@ -20,7 +20,7 @@ impl Intake {
             return Ok(false);
         }
         if self.letters_watch.is_waiting() {
-            // Those that were waited for may be another instance's by now.
+            // The partitions that were waited for may be another instance's by now.
             self.are_letters_delivered(Duration::ZERO);
         }
         due.into_iter().try_for_each(|index| self.writers.hand_over(index))?;
@@ -33,7 +33,7 @@ impl Intake {
         let (with_letters, without): (Vec<usize>, Vec<usize>) =
             writers.into_iter().partition(|index| self.writers.has_rejects(*index));
         without.into_iter().try_for_each(|index| self.writers.hand_over(index))?;
-        if !with_letters.is_empty() && !self.are_letters_delivered(patience.min(LETTERS_PATIENCE)) {
+        if !with_letters.is_empty() && !self.are_letters_delivered(patience.min(LETTERS_TIMEOUT)) {
             return Err(rejoin("rejected messages do not reach --dead-letter-topic".into()));
         }
         Ok(with_letters.into_iter().try_for_each(|index| self.writers.hand_over(index))?)
@@ -85,8 +85,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Hands everything over and waits until it is written, at most for `timeout`. What a store
-    /// takes nothing of meanwhile is read again.
+    /// Hands everything over and waits until it is written, at most for `timeout`. Messages that a
+    /// store does not take meanwhile are read again.
     pub(super) fn drain(&mut self, timeout: Duration) -> Step {
         let deadline = Instant::now() + timeout;
         let mut filled = self.writers.holding(|_| true);
@@ -119,8 +119,8 @@ impl Intake {
         tracing::warn!(
             writer = index,
             partitions = count,
-            "PostgreSQL has taken none of the last batches of writer {index}: what else was read of its {count} partitions \
-             is read again"
+            "PostgreSQL has taken none of the last batches of writer {index}: what else was read \
+             of its {count} partitions is read again"
         );
         for at in partitions {
             self.assignment.batch_dropped(at, Instant::now());

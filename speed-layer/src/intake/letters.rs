@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use std::time::{Duration, Instant};
 
 /// Shorter is ordinary.
-const PATIENCE: Duration = Duration::from_secs(3);
+const DELIVERY_DELAY_TO_LOG: Duration = Duration::from_secs(3);
 /// How often a wait counts as one more try.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
@@ -48,7 +48,7 @@ impl LettersWatch {
             tracing::warn!(
                 topic,
                 error = text,
-                "{text}: the first rejected message will wait for it, and all behind it"
+                "{text}: the first rejected message will wait for it, and all later ones"
             );
             health.fails(text);
         }
@@ -73,7 +73,9 @@ impl LettersWatch {
             return;
         }
         let waits = self.since.get_or_insert_with(Instant::now).elapsed();
-        if waits < PATIENCE || self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY) {
+        if waits < DELIVERY_DELAY_TO_LOG
+            || self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY)
+        {
             return;
         }
         let why = why.unwrap_or("it has not acknowledged them yet");

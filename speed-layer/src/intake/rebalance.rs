@@ -1,5 +1,4 @@
-//! What the intake does when its share of the partitions changes, and about partitions that are not
-//! read.
+//! The intake's reaction to a new assignment, and to partitions that are not read.
 
 use super::failures::LEADERS_LOST;
 use super::{Intake, Interrupt, Step, rejoin};
@@ -110,7 +109,7 @@ impl Intake {
         if since.elapsed() >= LEADERS_LOST {
             self.inquiry.about_leader(leaderless[0].clone());
         }
-        Some(format!("no partition has a leader that can be reached: {}, ...", leaderless[0]))
+        Some(format!("no partition has a reachable leader: {}, ...", leaderless[0]))
     }
 
     fn assigned(&mut self, partitions: &TopicPartitionList) -> Step {
@@ -197,14 +196,14 @@ impl Intake {
             // It may have others already.
             tracing::info!(
                 partitions = text,
-                "assigned partitions (with next offsets): none beside those that it has"
+                "assigned partitions (with next offsets): none but those that it has"
             );
         } else {
             tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");
         }
         kafka::assign(&self.consumer, &list)
             .map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
-        // The client goes on waiting with one that it had before, and that stood then.
+        // The client goes on pausing one that it had before, and that was stalled then.
         self.consumer
             .resume(&list)
             .map_err(|error| rejoin(format!("reading partitions: {error}")))?;
@@ -218,7 +217,7 @@ impl Intake {
             return;
         };
         match self.try_seek(at, next) {
-            Ok(()) => self.assignment.sought(at),
+            Ok(()) => self.assignment.note_seek(at),
             Err(why) => {
                 tracing::debug!("going on with {at} at {next}: {why}");
                 self.assignment.event(at, Event::SeekFailed, Instant::now());
@@ -252,7 +251,7 @@ impl Intake {
             }
         }
         for (at, end) in self.assignment.damaged_ends(&reports.ends, Instant::now()) {
-            // What was fetched may be waiting for the store, and can be read then.
+            // Messages that were fetched may be waiting for the store, and can be read then.
             let stored = self.assignment.stored(&at);
             if stored.is_some_and(|at| !self.writers.is_held_up(at)) {
                 self.pass(&at, end);

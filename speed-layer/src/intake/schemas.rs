@@ -4,7 +4,7 @@ use super::{Intake, Interrupt, Step};
 use std::time::Instant;
 
 impl Intake {
-    /// Takes over what has become known of schemas; the partitions that stood for it go on.
+    /// Takes over schemas that have become known; the partitions that were stalled for them go on.
     pub(super) fn take_schemas(&mut self) -> Step {
         let Some(registry) = &self.shared.registry else {
             return Ok(());

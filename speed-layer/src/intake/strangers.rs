@@ -21,7 +21,7 @@ const OUTLIVED: Duration = Duration::from_secs(10);
 /// How often it is asked again meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a client id says of the database: instances of one and the same differ behind it.
+/// The database's part of a client id: instances of one database differ after it.
 fn family(client_id: &str) -> &str {
     client_id.rsplit_once('-').map_or(client_id, |(family, _)| family)
 }
@@ -29,7 +29,7 @@ fn family(client_id: &str) -> &str {
 impl Intake {
     /// Before the group is joined: afterwards it would be in the middle of a rebalance, and say
     /// nothing.
-    pub(super) fn make_sure_of_the_group(&mut self) -> Step {
+    pub(super) fn check_group(&mut self) -> Step {
         let (begun, outlived) = (Instant::now(), session(&self.shared.config) + OUTLIVED);
         while let Some(members) = self.ask_for_members() {
             self.take_members(&members);
@@ -76,8 +76,9 @@ impl Intake {
         tracing::warn!(
             group,
             error = why,
-            "Kafka does not tell who is in group \"{group}\" (--group-id): {why}; a member that writes into another \
-             database would take messages unseen; grant DESCRIBE on the group and its topics"
+            "Kafka does not tell who is in group \"{group}\" (--group-id): {why}; a member that \
+             writes into another database would take messages unseen; grant DESCRIBE on the group \
+             and its topics"
         );
     }
 
@@ -112,14 +113,15 @@ impl Intake {
             .and_then(|look| self.unmarked.take(&relatives, &look, Instant::now()));
         let found = match (others.first(), unmarked) {
             (Some(other), _) => Some((*other, "does not write into this database".to_owned())),
-            (None, Some(relative)) => Some((relative, no_mark())),
+            (None, Some(relative)) => Some((relative, describe_missing_mark())),
             (None, None) => None,
         };
         let found = found.map(|(member, what)| {
             let topic = topic_of(&member).unwrap_or_default();
             format!(
-                "group \"{}\" (--group-id) has a member that {what}: client \"{}\" at {} has partitions of topic \"{topic}\", \
-                 whose messages are missing here; give each database a group of its own",
+                "group \"{}\" (--group-id) has a member that {what}: client \"{}\" at {} has \
+                 partitions of topic \"{topic}\", whose messages are missing here; give each \
+                 database a group of its own",
                 config.group_id, member.client_id, member.host
             )
         });
@@ -142,11 +144,11 @@ fn session(config: &Config) -> Duration {
     set.map_or(SESSION, Duration::from_millis)
 }
 
-fn no_mark() -> String {
+fn describe_missing_mark() -> String {
     let silent = SILENT.as_secs();
     format!(
-        "has left no mark in this database for {silent} s (speed_instances), as if it wrote into a copy of it, or had \
-         ended and Kafka not noticed"
+        "has left no mark in this database for {silent} s (speed_instances), as if it wrote into a \
+         copy of it, or had ended and Kafka not noticed"
     )
 }
 

@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 
 /// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only
 /// look like a registry's name others in each message.
-const ASKED_AT_ONCE: usize = 100;
+const SCHEMAS_PER_TURN: usize = 100;
 
 impl Intake {
     /// Reads until shutdown, or until this membership is of no use any more; then leaves the group.
+    ///
+    /// # Errors
+    /// If a person has to help: a wrong setting, a missing right.
     pub fn run(mut self) -> Result<SessionEnd, Failure> {
         let interrupt = self.join().err().unwrap_or_else(|| {
             loop {
@@ -40,7 +43,7 @@ impl Intake {
 
     /// Joins the group, unless somebody is in it who has no business there.
     fn join(&mut self) -> Step {
-        self.make_sure_of_the_group()?;
+        self.check_group()?;
         kafka::subscribe(&self.consumer, &self.shared.config).map_err(Interrupt::Failed)
     }
 
@@ -88,7 +91,7 @@ impl Intake {
                 {
                     let at = TopicPartition { topic: message.topic.to_owned(), partition };
                     assignment.event(&at, Event::LacksSchema(id), Instant::now());
-                    if lacking.len() < ASKED_AT_ONCE {
+                    if lacking.len() < SCHEMAS_PER_TURN {
                         lacking.insert(id);
                     }
                     return;
@@ -111,7 +114,7 @@ impl Intake {
             Polled::Failed { topic, partition, offset, code, why } => {
                 let at = TopicPartition { topic: topic.to_owned(), partition };
                 if kafka::is_damage_code(code) {
-                    // At once: what comes behind it in this burst is not next.
+                    // At once: the messages after it in this burst are not next.
                     shared.metrics.damaged.inc();
                     assignment.event(&at, Event::Damaged(why.clone()), Instant::now());
                 }
@@ -147,7 +150,8 @@ impl Intake {
             Ok(()) | Err(Interrupt::Ended(_)) => {
                 if self.writers.in_flight() > 0 {
                     tracing::warn!(
-                        "PostgreSQL did not answer in time; what is not written will be read again from Kafka"
+                        "PostgreSQL did not answer in time; what is not written will be read again \
+                         from Kafka"
                     );
                 }
                 // It would wait for brokers that are away. In its first second nothing is known of

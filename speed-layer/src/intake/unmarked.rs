@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(
             unmarked.take(&members, &look(later, &["s-a-1"]), later),
             None,
-            "its time begins anew"
+            "its time begins again"
         );
     }
 }

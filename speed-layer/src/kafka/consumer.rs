@@ -21,7 +21,7 @@ pub type Consumer = BaseConsumer<Context>;
 /// A client that has not joined the group yet, by the name of `client_id`.
 ///
 /// # Errors
-/// A property that librdkafka does not take.
+/// If librdkafka refuses a property.
 pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
     let is_fixed = |key: &str| FIXED.iter().any(|(fixed, _)| *fixed == key);
     if let Some((key, _)) = config.kafka.iter().find(|(key, _)| is_fixed(key)) {
@@ -45,14 +45,17 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
 /// Joins the group.
 ///
 /// # Errors
-/// A topic's name, or a pattern, that librdkafka does not take.
+/// If librdkafka refuses a topic's name, or a pattern.
 pub fn subscribe(consumer: &Consumer, config: &Config) -> Result<(), Failure> {
     let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
     consumer
         .subscribe(&topics)
         .with_context(|| {
             let topics = topics.join(", ");
-            format!("cannot subscribe to {topics} (--topic): what begins with ^ must be a regular expression")
+            format!(
+                "cannot subscribe to {topics} (--topic): what begins with ^ must be a regular \
+                expression"
+            )
         })
         .map_err(Failure::Configuration)
 }
@@ -65,7 +68,7 @@ pub enum Rebalance {
     Revoke(TopicPartitionList),
 }
 
-/// What librdkafka reported since it was last asked.
+/// Reports of librdkafka since the last call.
 #[derive(Debug, Default)]
 pub struct Reports {
     pub rebalances: Vec<Rebalance>,
@@ -103,7 +106,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What has been reported since the last call.
+    /// Takes the reports since the last call.
     pub fn take_reports(&self) -> Reports {
         let mut reports = self.lock();
         let closing = reports.closing;
@@ -159,7 +162,7 @@ impl ClientContext for Context {
                 if !up.contains(&partition.leader) && !up.contains(&partition.broker) {
                     leaderless.push(at());
                 }
-                // -1001 stands for an end that is not known.
+                // -1001 means that an end is not known.
                 if partition.hi_offset >= 0 {
                     let stable = if partition.ls_offset >= 0 {
                         partition.ls_offset
@@ -220,6 +223,9 @@ fn taken(element: &TopicPartitionListElem<'_>) -> Option<(TopicPartition, i64)> 
 }
 
 /// Starts reading the partitions at the offsets given.
+///
+/// # Errors
+/// If librdkafka refuses the assignment.
 pub fn assign(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
@@ -242,7 +248,7 @@ fn assign_none(consumer: &Consumer) {
 
 /// Stops reading whatever is read, and tells the group so.
 fn unassign_all(consumer: &Consumer) {
-    // What was never assigned to the client must not be in the list.
+    // A partition that was never assigned to the client must not be in the list.
     match consumer.assignment() {
         Ok(partitions) => unassign(consumer, &partitions),
         Err(error) => tracing::debug!("giving up partitions: {error}"),

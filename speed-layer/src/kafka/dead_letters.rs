@@ -60,9 +60,9 @@ const OF_CONSUMERS: [&str; 27] = [
     "session.timeout.ms",
 ];
 
-/// Sends to the topic, and again until it is there. What the topic refuses for what it is (its
-/// size, no key in a compacted topic) is cut, or left to the table. A crash between sending and
-/// committing sends a message again: at least once.
+/// Sends messages to the topic, and again until they are there. A message that the topic refuses
+/// for its size or for its missing key (in a compacted topic) is cut, or left to the table. A crash
+/// between sending and committing sends a message again: at least once.
 pub struct DeadLetters {
     producer: BaseProducer<Deliveries>,
     settings: ClientConfig,
@@ -77,9 +77,9 @@ pub struct DeadLetters {
     is_single: bool,
     /// When letters that the topic does not take whole, or not at all, were last logged.
     logged: [Option<Instant>; 2],
-    /// Not acknowledged, for another reason than what they are.
+    /// Letters that were not acknowledged, for another reason than their content.
     again: Vec<OwnedMessage>,
-    /// Some of them were answered by nobody.
+    /// Some letters were answered by nobody.
     unanswered: bool,
     send_again_at: Option<Instant>,
     /// Since when the client has had no room.
@@ -228,7 +228,7 @@ impl DeadLetters {
     /// whole.
     ///
     /// # Errors
-    /// A property that librdkafka does not take.
+    /// If librdkafka refuses a property.
     pub fn new(config: &Config, cut: &Counter) -> Result<Option<Self>, Failure> {
         let Some(topic) = config.dead_letter_topic.clone() else {
             return Ok(None);
@@ -291,7 +291,7 @@ impl DeadLetters {
         }
     }
 
-    /// What was sent is not to be written: its messages are read again.
+    /// Forgets messages that are not to be written: they are read again.
     pub fn forget_undelivered(&mut self) {
         (self.trouble, self.send_again_at) = (None, None);
         self.in_company.clear();
@@ -316,7 +316,7 @@ impl DeadLetters {
                 .for_each(|(letter, error)| self.cut_or_leave(&Letter::again(letter), error)),
             false => self.in_company.extend(refused.into_iter().map(|(letter, _)| letter)),
         }
-        // What was cut is on its way, too.
+        // A message that was cut is on its way, too.
         if waiting > 0 || self.producer.context().lock().waiting > 0 {
             return false;
         }
@@ -397,8 +397,8 @@ impl DeadLetters {
                 tracing::warn!(
                     topic,
                     bytes,
-                    "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message of {bytes} bytes; its \
-                     first {CUT_TO} are sent. {OTHERS}"
+                    "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message of \
+                     {bytes} bytes; its first {CUT_TO} are sent. {OTHERS}"
                 );
             }
             match self.queue(&letter.cut()) {
@@ -414,8 +414,8 @@ impl DeadLetters {
                 topic,
                 bytes,
                 error = %refusal,
-                "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message ({bytes} bytes of it): \
-                 {refusal}; rejected_ticks has it. {OTHERS}"
+                "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message ({bytes} \
+                 bytes of it): {refusal}; rejected_ticks has it. {OTHERS}"
             );
         }
     }
@@ -445,7 +445,7 @@ impl DeadLetters {
     }
 }
 
-/// What was said of the client, as far as it is of use to a producer.
+/// The client's reports, as far as they are of use to a producer.
 fn settings_of(config: &Config) -> ClientConfig {
     let mut settings = client_settings(config, &[]);
     for property in OF_CONSUMERS {

@@ -1,6 +1,5 @@
-//! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client
-//! of its own, so that a partition without a leader holds up no other, and the end of a session no
-//! answer.
+//! [`Inquiry`]: a thread with its own Kafka client for requests that may block: a partition without
+//! a leader holds up no other one, and the end of a session no answer.
 
 use super::leaders::{self, Leaders};
 use super::leave::drop_with_timeout;
@@ -25,35 +24,35 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is asked who is in the group.
 const ASK_FOR_MEMBERS_EVERY: Duration = Duration::from_secs(10);
 /// How long the brokers may take for one answer; the question is asked again.
-const PATIENCE: Duration = Duration::from_secs(3);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long they may leave open which cluster they are before a topic is taken without that: some
 /// never tell.
 const NAMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Partitions of which a new client is asked at once.
-const MEASURED_AT_ONCE: usize = 100;
+const MEASURED_PER_TURN: usize = 100;
 
 /// A client that has had no answer for this long is replaced: librdkafka's may forget every broker
 /// that it knew, and then connects to none of those that are there.
 const RENEW_AFTER: Duration = Duration::from_secs(20);
 
-/// What is asked.
+/// A question to Kafka.
 #[derive(Debug)]
 enum KafkaQuestion {
-    /// What is this topic now? From then on it is looked at again and again. The number tells the
-    /// question.
+    /// Which topic is this now? From then on it is checked again and again. The number identifies
+    /// the question.
     Topic(String, u64),
-    /// What is there of this partition?
+    /// Which offsets does this partition have?
     Partition(TopicPartition),
     Slow(Slow),
 }
 
-/// What may take seconds to find out.
+/// A question whose answer may take seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Slow {
-    /// What can be read from this offset on?
+    /// Which offset from this one on can be read?
     Readable(TopicPartition, i64),
-    /// What is there of these partitions, which the client finds no leader for?
+    /// Which offsets do these partitions have, for which the client finds no leader?
     Ends(Vec<TopicPartition>),
     /// Do the brokers name a leader for this partition?
     Leader(TopicPartition),
@@ -64,8 +63,8 @@ enum Slow {
 }
 
 impl Slow {
-    /// Whether one answer is enough for both. Whoever asks about a damaged batch or a right does so
-    /// of each partition; of anything else the newest question is the one that counts.
+    /// Whether one answer is enough for both. A question about a damaged batch or a right is for
+    /// each partition; of any other kind the newest question counts.
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Readable(at, _), Self::Readable(other, _))
@@ -75,8 +74,8 @@ impl Slow {
     }
 }
 
-/// What is still to be found out. Who has no answer asks again, and must not find its own questions
-/// before itself: of each kind and partition one waits at most.
+/// Questions that are still open. A partition without an answer asks again, and must not find its
+/// own questions before itself: at most one of each kind and partition waits.
 #[derive(Debug, Default)]
 struct Waiting {
     /// No partition of a topic is begun before it is known which topic it is, so these come first.
@@ -105,7 +104,7 @@ impl Waiting {
     }
 }
 
-/// What was found out.
+/// An answer.
 #[derive(Debug)]
 pub enum Finding {
     /// When it was asked for, and whenever it has changed since; the number is that of the last
@@ -119,7 +118,7 @@ pub enum Finding {
     Missing(String),
     /// The brokers do not tell this user about the topic of this name; in their words.
     Forbidden(String, String),
-    /// What it has, and when that was asked.
+    /// The offsets that it has, and when that was asked.
     Partition(TopicPartition, Watermarks, Instant),
     /// The first offset from `from` on that can be read.
     Readable { at: TopicPartition, from: i64, offset: i64 },
@@ -147,7 +146,7 @@ impl Inquiry {
     /// Starts the thread; it ends when this end is dropped.
     ///
     /// # Errors
-    /// A property that librdkafka does not take.
+    /// If librdkafka refuses a property.
     pub fn start(config: &Config) -> Result<Self, Failure> {
         let client = create_client(config)?;
         let (questions, asked) = mpsc::channel();
@@ -184,12 +183,12 @@ impl Inquiry {
         self.ask(KafkaQuestion::Partition(partition));
     }
 
-    /// Where to go on behind a damaged batch.
+    /// The offset to go on at after a damaged batch.
     pub fn about_readable(&self, partition: TopicPartition, damaged: i64) {
         self.ask(KafkaQuestion::Slow(Slow::Readable(partition, damaged)));
     }
 
-    /// What is there of partitions for which the client finds no leader.
+    /// The offsets of partitions for which the client finds no leader.
     pub fn about_ends(&self, partitions: Vec<TopicPartition>) {
         self.ask(KafkaQuestion::Slow(Slow::Ends(partitions)));
     }
@@ -214,7 +213,7 @@ impl Inquiry {
         let _ = self.questions.send(question);
     }
 
-    /// What was found out since the last call.
+    /// Takes the answers since the last call.
     pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
         self.findings.try_iter()
     }
@@ -232,7 +231,7 @@ fn create_client(config: &Config) -> Result<BaseConsumer<Quiet>, Failure> {
 struct TopicInquiry {
     /// The number of the last question.
     number: u64,
-    /// What was last found out about it since somebody asked. `None`: nothing, or it was not there.
+    /// The last answer since somebody asked. `None`: none, or the topic was not there.
     last_answer: Option<TopicIdentity>,
     /// How often it was not there. A broker that has just started may know nothing yet.
     missing: u32,
@@ -256,8 +255,8 @@ impl TopicInquiry {
             let topic = found.topic.as_str();
             tracing::warn!(
                 topic,
-                "the brokers do not tell which Kafka cluster they are: a topic \"{topic}\" of another one is not noticed \
-                 where it has no id of its own either"
+                "the brokers do not tell which Kafka cluster they are: a topic \"{topic}\" of \
+                 another one is not noticed where it has no id of its own either"
             );
         }
         false
@@ -267,7 +266,7 @@ impl TopicInquiry {
 struct InquiryThread {
     config: Config,
     client: BaseConsumer<Quiet>,
-    /// When it last had an answer, or was made.
+    /// When the client last had an answer, or was made.
     answered: Instant,
     asked: Receiver<KafkaQuestion>,
     found: Sender<Finding>,
@@ -349,8 +348,7 @@ impl InquiryThread {
     fn note(&mut self, question: KafkaQuestion) {
         match question {
             KafkaQuestion::Topic(topic, number) => {
-                // Whoever asks wants to hear of it, new or not; if nobody answers now, then at the
-                // next look.
+                // The answer is wanted, new or not; if nobody answers now, then at the next look.
                 let asked = self.topics.entry(topic.clone()).or_default();
                 (asked.number, asked.last_answer) = (number, None);
                 self.waiting.topics.insert(topic);
@@ -412,7 +410,8 @@ impl InquiryThread {
     }
 
     fn do_brokers_answer(&mut self) -> bool {
-        let is_answer = self.client.fetch_metadata(Some(self.config.any_topic()), PATIENCE).is_ok();
+        let is_answer =
+            self.client.fetch_metadata(Some(self.config.any_topic()), BROKER_TIMEOUT).is_ok();
         self.note_answer(is_answer);
         is_answer
     }
@@ -424,7 +423,8 @@ impl InquiryThread {
     }
 
     fn look_at_members(&mut self) {
-        let found = members(&self.client, &self.config.group_id, self.config.any_topic(), PATIENCE);
+        let found =
+            members(&self.client, &self.config.group_id, self.config.any_topic(), BROKER_TIMEOUT);
         self.note_answer(!matches!(found, Err(MembersError::Unanswered(_))));
         match found {
             Ok(members) => {
@@ -440,12 +440,16 @@ impl InquiryThread {
 
     /// `None` where nothing is new, or nobody answers.
     fn look_at(&mut self, topic: &str) -> Option<Finding> {
-        let described = topic_id::describe(&self.client, topic, PATIENCE);
+        let described = topic_id::describe(&self.client, topic, BROKER_TIMEOUT);
         self.note_answer(!matches!(described, Err(NoDescription::Unknown(_))));
         let identity = match described {
             Ok(Description { topic_id, partitions }) => TopicIdentity {
                 topic: topic.to_owned(),
-                cluster_id: self.client.client().fetch_cluster_id(PATIENCE).unwrap_or_default(),
+                cluster_id: self
+                    .client
+                    .client()
+                    .fetch_cluster_id(BROKER_TIMEOUT)
+                    .unwrap_or_default(),
                 topic_id,
                 partitions,
                 was_missing: self.topics.get(topic)?.missing > 1,
@@ -465,7 +469,7 @@ impl InquiryThread {
                 tracing::debug!("asking Kafka about topic {topic}: {why}");
                 // The question goes to one broker, which may be away: any other one says to which
                 // it may go next.
-                if let Err(error) = self.client.fetch_metadata(Some(topic), PATIENCE) {
+                if let Err(error) = self.client.fetch_metadata(Some(topic), BROKER_TIMEOUT) {
                     tracing::debug!("asking Kafka for its brokers: {error}");
                 }
                 return None;
@@ -488,19 +492,19 @@ impl InquiryThread {
         // If there are more than are asked about at once, each has its turn.
         let count = partitions.len().max(1);
         partitions.rotate_left(self.measured % count);
-        self.measured = (self.measured % count).saturating_add(MEASURED_AT_ONCE);
+        self.measured = (self.measured % count).saturating_add(MEASURED_PER_TURN);
         let mut leaders = Leaders::default();
-        for at in partitions.into_iter().take(MEASURED_AT_ONCE) {
-            let Ok(leader) = leaders.of(&client, &at, PATIENCE) else { continue };
+        for at in partitions.into_iter().take(MEASURED_PER_TURN) {
+            let Ok(leader) = leaders.of(&client, &at, BROKER_TIMEOUT) else { continue };
             let asked = Instant::now();
-            match client.fetch_watermarks(&at.topic, at.partition, PATIENCE) {
+            match client.fetch_watermarks(&at.topic, at.partition, BROKER_TIMEOUT) {
                 Ok((low, high)) => {
                     tracing::debug!("{at} has the offsets {low}..{high}, by a new client");
                     self.tell(Some(Finding::Partition(at, Watermarks { low, high }, asked)));
                 }
                 Err(error) => {
                     tracing::debug!("asking a new client for the end of {at}: {error}");
-                    if asked.elapsed() >= PATIENCE / 2 {
+                    if asked.elapsed() >= BROKER_TIMEOUT / 2 {
                         leaders.is_silent(leader);
                     }
                 }
@@ -510,7 +514,7 @@ impl InquiryThread {
     }
 
     fn is_led(&self, at: &TopicPartition) -> bool {
-        leaders::ask(&self.client, &at.topic, PATIENCE)
+        leaders::ask(&self.client, &at.topic, BROKER_TIMEOUT)
             .is_ok_and(|leaders| leaders.contains_key(&at.partition))
     }
 
@@ -525,12 +529,12 @@ impl InquiryThread {
     /// Asked is the partition's leader. Where there is none, or one that does not answer, nobody
     /// waits for it but its own partitions.
     fn watermarks(&mut self, at: &TopicPartition) -> Result<Watermarks, String> {
-        let leader = self.leaders.of(&self.client, at, PATIENCE)?;
+        let leader = self.leaders.of(&self.client, at, BROKER_TIMEOUT)?;
         let begun = Instant::now();
-        let watermarks = self.client.fetch_watermarks(&at.topic, at.partition, PATIENCE);
+        let watermarks = self.client.fetch_watermarks(&at.topic, at.partition, BROKER_TIMEOUT);
         self.note_answer(watermarks.is_ok());
         // A refusal comes quickly, as while another is elected.
-        if watermarks.is_err() && begun.elapsed() >= PATIENCE / 2 {
+        if watermarks.is_err() && begun.elapsed() >= BROKER_TIMEOUT / 2 {
             self.leaders.is_silent(leader);
         }
         let (low, high) = watermarks.map_err(|error| error.to_string())?;

@@ -23,6 +23,9 @@ pub struct Leaders {
 
 impl Leaders {
     /// The broker that leads the partition, unless there is no use in asking it now; then why.
+    ///
+    /// # Errors
+    /// If no leader is known, or it did not answer a moment ago; with the reason.
     pub fn of(
         &mut self,
         client: &BaseConsumer<Quiet>,
@@ -53,7 +56,7 @@ impl Leaders {
 }
 
 /// # Errors
-/// Nobody answers; in the client's words.
+/// If no broker answers; in the client's words.
 pub fn ask(
     client: &BaseConsumer<Quiet>,
     topic: &str,

@@ -9,16 +9,16 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// How long the group's coordinator may take to let this member go; later it finds out by itself.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to end its threads; after that it ends in the background.
 const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Leaves the group, and gives the client back.
 pub fn leave(consumer: Consumer, messages: MessageQueues) {
     consumer.context().close();
-    // What was asked before and not answered: the client would wait for that without end.
+    // A question that is open: the client would wait for its answer without end.
     answer_open(&consumer);
-    let deadline = Instant::now() + LEAVE_PATIENCE;
+    let deadline = Instant::now() + LEAVE_TIMEOUT;
     match consumer.close_queue() {
         Ok(()) => {
             while !consumer.closed() && Instant::now() < deadline {
@@ -27,7 +27,8 @@ pub fn leave(consumer: Consumer, messages: MessageQueues) {
             }
             if !consumer.closed() {
                 tracing::warn!(
-                    "Kafka did not let this instance go in time; the group will notice that it is gone"
+                    "Kafka did not answer in time; the group will remove this instance after \
+                     session.timeout.ms"
                 );
             }
         }
@@ -48,6 +49,6 @@ pub fn drop_with_timeout(end: impl FnOnce() + Send + 'static) {
         let _ = ended.send(());
     });
     if thread.is_ok() && wait.recv_timeout(DROP_TIMEOUT).is_err() {
-        tracing::debug!("a Kafka client does not end in time; it is left to itself");
+        tracing::debug!("a Kafka client did not stop in time; it is abandoned");
     }
 }

@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Messages asked for in one call.
-const AT_ONCE: usize = 512;
+const MESSAGES_PER_CALL: usize = 512;
 
 /// Tells the group's coordinator the offsets. The consumer's poll brings its answer to
 /// [`commit_callback`](rdkafka::consumer::ConsumerContext::commit_callback), which the asynchronous
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 512;
 /// question, or to nobody.
 ///
 /// # Errors
-/// A client that is in no group.
+/// If the client is in no group.
 pub fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> KafkaResult<()> {
     let client = consumer.client().native_ptr();
     // SAFETY: the client lives as long as the consumer, the list is copied, and the queue is a
@@ -50,11 +50,11 @@ pub fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> KafkaResult<
     }
 }
 
-/// What comes out of the queue.
+/// An item of the queue.
 #[derive(Debug)]
 pub enum Polled<'a> {
     Message(Message<'a>),
-    /// What the client has to say of a partition; `offset` is below zero where it names none.
+    /// A client's error for a partition; `offset` is below zero where it names none.
     Failed {
         topic: &'a str,
         partition: i32,
@@ -116,7 +116,8 @@ impl Drop for MessageQueues {
     }
 }
 
-/// What queues ring when messages come into an empty one. librdkafka can wait for one queue only.
+/// A bell that queues ring when messages come into an empty one. librdkafka can wait for one queue
+/// only.
 struct Bell {
     /// Shared with librdkafka, which holds its address.
     rope: Arc<SyncSender<()>>,
@@ -161,7 +162,7 @@ impl MessageQueue {
     fn new(consumer: &Consumer) -> Option<Self> {
         // SAFETY: the client lives as long as the consumer.
         let queue = unsafe { c::rd_kafka_queue_new(consumer.client().native_ptr()) };
-        Some(Self { queue: NonNull::new(queue)?, messages: Vec::with_capacity(AT_ONCE) })
+        Some(Self { queue: NonNull::new(queue)?, messages: Vec::with_capacity(MESSAGES_PER_CALL) })
     }
 
     /// Rings the bell from now on when it was empty and is no more.
@@ -197,7 +198,7 @@ impl MessageQueue {
         // The call waits until the array is full, so the wait is for one message only.
         self.fill(wait, 1);
         if !self.messages.is_empty() && limit > 1 {
-            self.fill(Duration::ZERO, (limit - 1).min(AT_ONCE - 1));
+            self.fill(Duration::ZERO, (limit - 1).min(MESSAGES_PER_CALL - 1));
         }
         let (count, mut run) = (self.messages.len(), None);
         for message in self.messages.drain(..) {
@@ -218,7 +219,7 @@ impl MessageQueue {
         let filled = self.messages.len();
         let room = count.min(self.messages.capacity() - filled);
         let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the array has room for `room` pointers behind the `filled` ones, and as many are
+        // SAFETY: the array has room for `room` pointers after the `filled` ones, and as many are
         // valid as the call says.
         unsafe {
             let end = self.messages.as_mut_ptr().add(filled);
@@ -322,7 +323,7 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     use std::time::Instant;
 
-    /// What the coordinator says of offset 7 of partition 0.
+    /// The coordinator's answer for offset 7 of partition 0.
     fn acknowledged(consumer: &Consumer) -> Vec<(TopicPartition, i64)> {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset("ticks", 0, Offset::Offset(7)).unwrap();

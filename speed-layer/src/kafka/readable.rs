@@ -1,9 +1,9 @@
-//! What can be read of a partition, found out by a client of its own.
+//! The first readable offset of a partition, found out by a client of its own.
 //!
-//! The first message behind a damaged batch: neither the broker nor librdkafka says where such a
-//! batch ends, and the client stays in front of it for ever; so offsets behind it are tried. And
-//! whether a right that was missing is there again: a client that was refused once does not say
-//! when it is not refused any more.
+//! The first message after a damaged batch: neither the broker nor librdkafka says where such a
+//! batch ends, and the client stays before it for ever; so later offsets are tried. And whether a
+//! right that was missing is there again: a client that was refused once does not say when it is
+//! not refused any more.
 
 use super::leave::drop_with_timeout;
 use super::settings::client_settings;
@@ -16,9 +16,9 @@ use service::kafka::Quiet;
 use std::time::{Duration, Instant};
 
 /// How long one try may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TRY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What comes of reading from an offset on.
+/// The result of reading from an offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadAttempt {
     /// The first message.
@@ -26,15 +26,15 @@ enum ReadAttempt {
     Damaged,
     /// Neither up to the partition's end: only markers are left.
     Nothing,
-    /// The log does not have the offset: it begins behind it by now, or ends before it.
+    /// The log does not have the offset: it begins after it by now, or ends before it.
     OutOfRange,
 }
 
 /// The first offset from `damaged` on that can be read, or `high` where there is none: the end of
-/// the partition. Of several damaged batches in a row what lies between may be passed over as well.
+/// the partition. Messages between several damaged batches may be passed over as well.
 ///
 /// # Errors
-/// What the client says.
+/// If the client fails, or no broker answers; with the client's error.
 pub fn first_readable(
     config: &Config,
     at: &TopicPartition,
@@ -47,9 +47,9 @@ pub fn first_readable(
 /// Whether the brokers let this user read the partition from `next` on, be there a message or not.
 ///
 /// # Errors
-/// They do not, or say nothing.
+/// If they do not, or do not answer.
 pub fn may_read(config: &Config, at: &TopicPartition, next: i64) -> KafkaResult<()> {
-    // Whoever is told anything of it may read; what it means is another question.
+    // A client that is told anything of it may read; the meaning is another question.
     with_client(config, |consumer| read_at(consumer, at, next).map(drop))
 }
 
@@ -70,7 +70,7 @@ fn trying(config: &Config) -> KafkaResult<BaseConsumer<Quiet>> {
     let group = format!("{}-readable", config.group_id);
     settings.set("group.id", group).set("enable.auto.commit", "false").set("check.crcs", "true");
     settings.set("auto.offset.reset", "error").set("group.protocol", "classic");
-    // An end that is said can be told from a broker that says nothing.
+    // An explicit end can be told from a broker that says nothing.
     settings.set("enable.partition.eof", "true");
     settings.create_with_context(Quiet)
 }
@@ -82,14 +82,14 @@ fn begin(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> Ka
 }
 
 /// # Errors
-/// Nobody says what is there: silence is no damage, nor an end.
+/// If no broker answers: silence is no damage, nor an end.
 fn read_at(
     consumer: &BaseConsumer<Quiet>,
     at: &TopicPartition,
     offset: i64,
 ) -> KafkaResult<ReadAttempt> {
     begin(consumer, at, offset)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TRY_TIMEOUT;
     let mut refusal = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -179,7 +179,7 @@ mod tests {
     use proptest::prelude::*;
     use rdkafka::mocking::MockCluster;
 
-    /// Reads in a partition whose batch [start, end) is damaged; `hole` offsets behind it are no
+    /// Reads in a partition whose batch [start, end) is damaged; `hole` offsets after it are no
     /// messages.
     fn in_partition(
         start: i64,

@@ -1,4 +1,4 @@
-//! What librdkafka's clients of this program are told.
+//! The settings of this program's librdkafka clients.
 
 use crate::config::Config;
 use rdkafka::config::ClientConfig;
@@ -11,8 +11,8 @@ const TUNING: [(&str, &str); 13] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     (SESSION_TIMEOUT, "10000"),
     ("heartbeat.interval.ms", "2000"),
-    // The intake asks for messages all the time. A client that a session has left behind does not,
-    // but goes on with its heartbeats: for so long the whole group waits for it.
+    // The intake asks for messages all the time. An abandoned client of an earlier session does
+    // not, but goes on with its heartbeats: for so long the whole group waits for it.
     (MAX_POLL_INTERVAL, "60000"),
     ("queued.max.messages.kbytes", "2048"),
     ("queued.min.messages", "10000"),
@@ -28,8 +28,8 @@ const TUNING: [(&str, &str); 13] = [
     ("socket.timeout.ms", "15000"),
 ];
 
-/// What more there is of them where several writers wait for messages: on a busy machine each
-/// answer takes its time, and only one is on its way (docs/tried.md).
+/// The settings that are added if several writers wait for messages: on a busy machine each answer
+/// takes its time, and only one is on its way (docs/tried.md).
 const OF_SEVERAL_WRITERS: [(&str, &str); 4] = [
     ("queued.max.messages.kbytes", "4096"),
     ("queued.min.messages", "40000"),
@@ -95,7 +95,7 @@ fn is_possible(config: &Config, key: &str) -> bool {
     }
 }
 
-/// What a consumer and a producer have in common: where Kafka is, and how to get in. A
+/// The settings that a consumer and a producer have in common: where Kafka is, and how to log in. A
 /// `--kafka-property` overrides the `defaults`.
 pub(super) fn client_settings(config: &Config, defaults: &[(&str, &str)]) -> ClientConfig {
     config.kafka.client_settings(&config.kafka_brokers, "speed-layer", defaults)

@@ -4,14 +4,14 @@ use crate::source::TopicPartition;
 use std::time::{Duration, Instant};
 
 /// Shorter absences are ordinary: a broker restarts, a leader moves.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+pub const ABSENCE_TO_LOG: Duration = Duration::from_secs(3);
 
-/// What is worth a line.
+/// A change that is worth a log line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LeaderNews {
     /// Partitions that had a leader at the last line, or at the beginning, have none.
     Away,
-    /// All have one, after so long.
+    /// All partitions have a leader again, after so long.
     Back(Duration),
 }
 
@@ -31,7 +31,7 @@ impl LeaderWatch {
             return was_logged.then(|| LeaderNews::Back(now.saturating_duration_since(since)));
         }
         let since = *self.away_since.get_or_insert(now);
-        let lasts = now.saturating_duration_since(since) >= PATIENCE;
+        let lasts = now.saturating_duration_since(since) >= ABSENCE_TO_LOG;
         let is_new = away.iter().any(|partition| !self.logged.contains(partition));
         if lasts && is_new {
             self.logged = away.to_vec();
@@ -74,14 +74,14 @@ mod tests {
     fn a_leader_that_stays_away_is_logged_once_and_so_is_its_return() {
         let (mut leaders, start) = (LeaderWatch::default(), Instant::now());
         leaders.note(&at(&[1]), start);
-        assert_eq!(leaders.note(&at(&[1]), start + PATIENCE), Some(LeaderNews::Away));
-        assert_eq!(leaders.note(&at(&[1]), start + 2 * PATIENCE), None);
+        assert_eq!(leaders.note(&at(&[1]), start + ABSENCE_TO_LOG), Some(LeaderNews::Away));
+        assert_eq!(leaders.note(&at(&[1]), start + 2 * ABSENCE_TO_LOG), None);
         assert!(leaders.are_missed());
         assert_eq!(
-            leaders.note(&at(&[]), start + 3 * PATIENCE),
-            Some(LeaderNews::Back(3 * PATIENCE))
+            leaders.note(&at(&[]), start + 3 * ABSENCE_TO_LOG),
+            Some(LeaderNews::Back(3 * ABSENCE_TO_LOG))
         );
-        assert_eq!(leaders.note(&at(&[]), start + 4 * PATIENCE), None);
+        assert_eq!(leaders.note(&at(&[]), start + 4 * ABSENCE_TO_LOG), None);
         assert!(!leaders.are_missed());
     }
 
@@ -89,8 +89,8 @@ mod tests {
     fn another_partition_that_loses_its_leader_meanwhile_is_logged_as_well() {
         let (mut leaders, start) = (LeaderWatch::default(), Instant::now());
         leaders.note(&at(&[1]), start);
-        leaders.note(&at(&[1]), start + PATIENCE);
-        assert_eq!(leaders.note(&at(&[1, 3]), start + 2 * PATIENCE), Some(LeaderNews::Away));
-        assert_eq!(leaders.note(&at(&[3]), start + 3 * PATIENCE), None);
+        leaders.note(&at(&[1]), start + ABSENCE_TO_LOG);
+        assert_eq!(leaders.note(&at(&[1, 3]), start + 2 * ABSENCE_TO_LOG), Some(LeaderNews::Away));
+        assert_eq!(leaders.note(&at(&[3]), start + 3 * ABSENCE_TO_LOG), None);
     }
 }

@@ -3,7 +3,7 @@
 use crate::handover::SeenEnd;
 use std::time::Instant;
 
-/// What is known of the end of a partition's log.
+/// The known end of a partition's log.
 #[derive(Debug)]
 pub struct LogEnd {
     /// The next offset when it was begun, or had no leader, until Kafka has said whether its log
@@ -23,7 +23,7 @@ pub struct LogEnd {
 }
 
 impl LogEnd {
-    /// Nothing is known, and Kafka was asked nothing before `now`.
+    /// An end of which nothing is known: Kafka was asked nothing before `now`.
     pub(super) fn unknown(now: Instant) -> Self {
         Self {
             unchecked_start: None,
@@ -34,8 +34,8 @@ impl LogEnd {
         }
     }
 
-    /// Forgets what was known when another offset came next. What Kafka was asked before then still
-    /// counts for nothing.
+    /// Forgets the end that was known when another offset came next. Kafka's answers to earlier
+    /// questions still count for nothing.
     pub(super) fn forget(&mut self) {
         *self = Self::unknown(self.ignore_answers_before);
     }

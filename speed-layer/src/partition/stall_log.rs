@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// stalls again after each of them.
 pub(super) const RECOVERED_AFTER: Duration = Duration::from_secs(3);
 
-/// What was logged of a partition's stalls, and why it is stalled.
+/// The logged stalls of a partition, and why it is stalled.
 #[derive(Debug, Default)]
 pub(super) struct StallLog {
     /// Why the store, when it was last asked, did not say where to begin.
@@ -15,7 +15,7 @@ pub(super) struct StallLog {
     pub(super) gap: Option<String>,
     /// Whether its present trouble was logged.
     pub(super) is_trouble_logged: bool,
-    /// Its last stall that was logged, until its end is logged as well.
+    /// The last stall that was logged, until its end is logged as well.
     logged: Option<LoggedStall>,
 }
 
@@ -25,7 +25,7 @@ struct LoggedStall {
     since: Instant,
     /// The offset that was to be read next when it began.
     next: i64,
-    /// Its reason, without the numbers in it.
+    /// The stall's reason, without the numbers in it.
     why: String,
     /// Since when the partition is read again. `None`: it is not.
     over_since: Option<Instant>,

@@ -12,7 +12,7 @@ fn partition(skips: bool) -> Partition {
     partition
 }
 
-/// What the event asks for at once.
+/// The action that the event asks for at once.
 fn after(partition: &mut Partition, event: Event) -> Option<Action> {
     partition.handle(event, Instant::now());
     partition.take_due_action(Instant::now())
@@ -212,7 +212,7 @@ fn a_recovery_is_logged_once_when_the_partition_has_been_read_for_a_while() {
         is_news
     };
     assert!(stand_and_be_written(0, 5));
-    // The same trouble before it counts as over is no news.
+    // A repeated trouble before it counts as over is not logged again.
     assert!(!stand_and_be_written(4, 6));
     assert_eq!(partition.take_recovery(second(9)), Some(Duration::from_secs(6)));
     assert_eq!(partition.take_recovery(second(20)), None);
@@ -435,7 +435,7 @@ fn one_of_which_nobody_says_where_to_begin_is_a_trouble_after_a_while_unless_nob
     let late = Instant::now() + STALL_RETRY;
     partition.handle(Event::Answered(StartResolution::NeverRead), Instant::now());
     assert_eq!(partition.trouble(Instant::now()), None);
-    assert!(partition.trouble(late).is_some_and(|why| why.contains("not known yet")));
+    assert!(partition.trouble(late).is_some_and(|why| why.contains("is unknown")));
     partition.restart_wait(late);
     assert_eq!(partition.trouble(late), None);
 }
@@ -460,11 +460,11 @@ fn a_partition_waits_for_the_schema_of_its_next_message_and_goes_on_with_it() {
     assert_eq!(after(&mut partition, Event::LacksSchema(7)), Some(Action::Pause));
     assert_eq!(after(&mut partition, Event::Paused), None);
     assert_eq!(partition.advance(5, 6), Accepted::No);
-    // What was fetched with it lacks the same, or another one.
+    // Messages that were fetched with it lack the same schema, or another one.
     assert_eq!(after(&mut partition, Event::LacksSchema(8)), None);
     assert_eq!(partition.state, State::Stalled(Stall::Schema(7)));
     assert_eq!(partition.trouble(Instant::now()), None, "a registry answers in no time");
-    let trouble = partition.trouble(Instant::now() + SCHEMA_PATIENCE).unwrap();
+    let trouble = partition.trouble(Instant::now() + SCHEMA_TIMEOUT).unwrap();
     assert!(trouble.contains("schema 7") && trouble.contains("offset 5"), "{trouble}");
     assert!(partition.is_due(Instant::now() + STALL_RETRY));
     assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskSchema(7)));
@@ -504,7 +504,7 @@ fn what_was_to_be_measured_before_a_partition_was_held_back_says_nothing_of_wher
     partition.note_held_back_at(100);
     partition.handle(held_back(), Instant::now());
     partition.handle(Event::Answered(StartResolution::At(100)), Instant::now());
-    // The log ends behind what is stored: nothing is lost.
+    // The log ends after the stored offset: nothing is lost.
     let end = Watermarks { low: 0, high: 110 };
     partition.handle(Event::Measured(end, asked), Instant::now());
     partition.handle(measured(end), Instant::now());
@@ -616,7 +616,7 @@ fn where_to_begin_behind_a_recorded_gap_is_not_asked_again() {
     partition.handle(Event::OutOfRange, Instant::now());
     partition.handle(Event::ClientUnassigned, Instant::now());
     partition.handle(measured(WATERMARKS), Instant::now());
-    // Retention has taken what came behind the end.
+    // Retention has removed the messages after the end.
     partition.handle(measured(Watermarks { low: 15, high: 50 }), Instant::now());
     partition.handle(Event::Answered(StartResolution::AfterGap(15)), Instant::now());
     assert_eq!((partition.state.clone(), partition.next), (State::StartKnown, 15));
@@ -633,7 +633,7 @@ fn what_could_not_be_written_is_no_trouble_once_it_has_been_passed_over() {
     }
 }
 
-/// What a batch held of it is gone with the batch.
+/// Its messages in a batch are gone with the batch.
 #[test]
 fn the_start_of_a_damaged_partition_whose_batch_is_dropped_is_resolved_again() {
     let mut partition = reading(true, 100);

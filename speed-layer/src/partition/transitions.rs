@@ -5,13 +5,13 @@ use crate::handover::{HELD_BACK_RETRY, StartResolution, Watermarks};
 use std::time::Instant;
 
 /// The start failure while another session has locked the row.
-const LOCKED: &str = "its row of kafka_offsets is locked, by an instance that has not ended its batch or by another \
-                      session";
+const LOCKED: &str = "its row in kafka_offsets is locked by another instance's batch or another \
+    session";
 
-/// What follows from an event.
+/// The transition that follows from an event.
 struct Transition {
     state: State,
-    /// What is to be done next, and when.
+    /// The next action, and when it is due.
     next_action: Option<(Action, Instant)>,
 }
 
@@ -26,8 +26,7 @@ impl Transition {
 }
 
 impl Partition {
-    /// What happened to it. What is not written out for a state changes nothing: the event came too
-    /// late.
+    /// Handles an event. One that is not written out for a state changes nothing: it came too late.
     pub fn handle(&mut self, event: Event, now: Instant) {
         if let Event::Answered(resolution) = &event {
             self.note_answer(resolution);
@@ -53,9 +52,7 @@ impl Partition {
         self.is_store_asked = false;
         self.stalls.start_failure = match resolution {
             R::Locked => Some(LOCKED.to_owned()),
-            R::Failed { why, .. } => {
-                Some(format!("PostgreSQL does not take what that needs: {why}"))
-            }
+            R::Failed { why, .. } => Some(format!("PostgreSQL refuses the start offset: {why}")),
             R::At(_) | R::AfterGap(_) | R::NeverRead | R::GapNeedsDecision(_) => None,
         };
     }
@@ -256,8 +253,8 @@ impl Partition {
         Some(Transition { state: self.state.clone(), next_action })
     }
 
-    /// What Kafka's client and the store say of a partition that may go on by itself: it is read,
-    /// silent or forbidden.
+    /// The events of Kafka's client and the store for a partition that may go on by itself: it is
+    /// read, silent or forbidden.
     fn take_from_client(&mut self, event: Event, now: Instant) -> Option<Transition> {
         match event {
             Event::ClientError => {
@@ -283,7 +280,7 @@ impl Partition {
         }
     }
 
-    /// What counts in each state in which the next offset is known, and none was refused.
+    /// The events that count in each state in which the next offset is known, and none was refused.
     fn go_on(&mut self, event: &Event, now: Instant) -> Option<Transition> {
         match event {
             Event::Leaderless => {
@@ -329,7 +326,8 @@ impl Partition {
     }
 
     fn hold_back(&mut self, reason: HeldBackReason, now: Instant) -> Option<Transition> {
-        // What the client has given since is not written, and why it was stalled comes later.
+        // Messages that the client has given since are not written, and the reason of the stall
+        // comes later.
         self.stalls.is_trouble_logged &= self.state == State::Reading;
         (self.is_displaced, self.held_back) = (true, Some(reason));
         self.read_before = self.read_before.max(self.next);

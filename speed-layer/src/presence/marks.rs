@@ -14,7 +14,7 @@ const STATEMENT: Duration = Duration::from_secs(10);
 const LIMITS: Limits =
     Limits { lock: Some(Duration::from_secs(4)), statement: Some(STATEMENT), idle: None };
 /// Longer than a look takes: what the server says of the end tells more than silence.
-const PATIENCE: Duration = Duration::from_secs(STATEMENT.as_secs() + 5);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(STATEMENT.as_secs() + 5);
 /// A mark that is lost in a crash is renewed at the next look.
 const SETTINGS: [(&str, &str); 1] = [("synchronous_commit", "off")];
 
@@ -48,9 +48,9 @@ async fn connect_and_show(shared: &Process, database: &Database) -> Result<(), F
 /// Shows the other instances that this one writes into this database, and looks who else does.
 ///
 /// # Errors
-/// The mark cannot be written.
+/// If the mark cannot be written.
 pub async fn show(shared: &Process, connection: &mut PgConnection) -> Result<(), Failure> {
-    let looked = in_time(PATIENCE, renew_and_look(connection, &shared.client_id())).await;
+    let looked = in_time(LOOK_TIMEOUT, renew_and_look(connection, &shared.client_id())).await;
     let awake = looked.map_err(|error| {
         shared.database.failure("marking this instance in speed_instances of", error)
     })?;

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Questions on their way at once.
-const AT_ONCE: usize = 8;
+const MAX_OPEN_QUESTIONS: usize = 8;
 /// How many of them may have been put before: what hangs again and again leaves room for what is
 /// new.
-const AGAIN_AT_ONCE: usize = AT_ONCE / 2;
-/// A partition that waits for a schema asks for it every ten seconds. What nobody has asked for so
-/// long is not wanted any more: the partition is another instance's.
+const MAX_OPEN_REPEATS: usize = MAX_OPEN_QUESTIONS / 2;
+/// A partition that waits for a schema asks for it every ten seconds. A schema that nobody has
+/// asked for so long is not wanted any more: the partition is another instance's.
 const WANTED_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ impl Agenda {
         }
     }
 
-    /// The question to put now. What was never put goes first; the others take turns, one after
+    /// The question to put now. One that was never put goes first; the others take turns, one after
     /// each pause.
     pub fn next(&mut self, now: Instant) -> Option<RegistryQuestion> {
         let at = self.next_place(now)?;
@@ -67,7 +67,7 @@ impl Agenda {
     }
 
     fn next_place(&self, now: Instant) -> Option<usize> {
-        if self.on_their_way.len() >= AT_ONCE {
+        if self.on_their_way.len() >= MAX_OPEN_QUESTIONS {
             return None;
         }
         let new = self.waiting.iter().position(|open| !open.was_put);
@@ -76,7 +76,7 @@ impl Agenda {
     }
 
     fn has_room_again(&self) -> bool {
-        self.on_their_way.iter().filter(|open| open.was_put).count() < AGAIN_AT_ONCE
+        self.on_their_way.iter().filter(|open| open.was_put).count() < MAX_OPEN_REPEATS
     }
 
     /// How long there is nothing to put, unless something happens.
@@ -89,12 +89,12 @@ impl Agenda {
         }
     }
 
-    /// It needs no answer any more.
+    /// Removes a question that needs no answer any more.
     pub fn done(&mut self, question: RegistryQuestion) {
         self.on_their_way.retain(|open| open.question != question);
     }
 
-    /// There was no answer; what was put before rests for so long.
+    /// Notes that there was no answer; questions that were put before rest for so long.
     pub fn failed(&mut self, question: RegistryQuestion, now: Instant, pause: Duration) {
         (self.rests_until, self.pause) = (Some(now + pause), pause);
         if let Some(at) = self.on_their_way.iter().position(|open| open.question == question) {
@@ -181,7 +181,7 @@ mod tests {
             now += PAUSE;
             again += all_next(&mut agenda, now).len();
         }
-        assert_eq!((again, agenda.rests(now)), (AGAIN_AT_ONCE, Duration::MAX));
+        assert_eq!((again, agenda.rests(now)), (MAX_OPEN_REPEATS, Duration::MAX));
         agenda.note(RegistryQuestion::Schema(21), now);
         assert_eq!(all_next(&mut agenda, now), [21]);
     }

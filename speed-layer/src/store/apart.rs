@@ -8,21 +8,21 @@ use crate::source::SourcePartition;
 use common::Timestamp;
 use std::time::{Duration, Instant};
 
-/// How often a refused message is logged.
-const LOG_REFUSED_EVERY: Duration = Duration::from_secs(60);
-/// How long partitions may be taken apart while others wait.
+/// Minimum interval between log lines about refused messages.
+const REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// Time limit for splitting partitions while others wait.
 const SPLIT_TIME: Duration = Duration::from_secs(1);
-/// The same where no others are known to wait: some may come, or these may be revoked.
+/// The limit if no others are known to wait: some may come, or these may be revoked.
 const SPLIT_TIME_ALONE: Duration = Duration::from_secs(10);
-/// How long the others then have their turn.
+/// Time that the others then have for their turn.
 const OTHERS_TURN: Duration = Duration::from_millis(500);
-/// After messages took too long together, this many times fewer are tried at once.
+/// Divisor for the number of messages after a timeout.
 const SHRINK_FACTOR: u32 = 16;
 
-/// What became of the parts of a partition.
+/// The outcome for the parts of a partition.
 enum PartsOutcome {
     Written,
-    /// What comes next of it is not taken.
+    /// PostgreSQL does not take its next messages.
     HeldBack(Vec<HeldBackPartition>),
     /// Parts of it were not taken, for this reason, and there is no time to try more.
     OutOfTime(Cause),
@@ -30,10 +30,14 @@ enum PartsOutcome {
 
 impl Store {
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
-    /// partitions. What PostgreSQL does not take as a whole is written partition by partition, and
-    /// taken apart until each refused message is alone and becomes a reject. Partitions for which
-    /// somebody holds a lock, or with a message that is not taken at all, are left out and
-    /// returned. `meanwhile` runs once PostgreSQL is busy, and at the latest after the first try.
+    /// partitions. A batch that PostgreSQL does not take as a whole is written partition by
+    /// partition, and taken apart until each refused message is alone and becomes a reject.
+    /// Partitions on which somebody holds a lock, or with a message that is not taken at all, are
+    /// left out and returned. `meanwhile` runs once PostgreSQL is busy, and at the latest after the
+    /// first try.
+    ///
+    /// # Errors
+    /// If another consumer has moved an offset, or only a person can help.
     pub async fn write(
         &mut self,
         batch: &Batch,
@@ -41,8 +45,8 @@ impl Store {
     ) -> Result<Vec<HeldBackPartition>, StoreError> {
         let mut meanwhile = Some(meanwhile);
         if !self.is_quarantined(batch) && batch.fits(self.messages_at_once) {
-            // What is refused may be so for what was known of partitions: then the second time it
-            // is not.
+            // Rows may be refused because of outdated knowledge of partitions: then the second try
+            // succeeds.
             match self.write_whole(batch, 2, &mut meanwhile).await? {
                 WholeOutcome::Written => return Ok(Vec::new()),
                 WholeOutcome::MustBeSplit(reason) => self.prepare_split(batch, &reason),
@@ -60,7 +64,7 @@ impl Store {
             SplitReason::TooMuch(why) => {
                 self.messages_at_once = self.note_too_slow(batch, why);
             }
-            // The rest of a batch of which one message may be the cause is not to take as long.
+            // One message may be the cause: the rest of the batch gets a shorter limit.
             SplitReason::TooLong(_)
             | SplitReason::NoDetectorState(Cause { kind: CauseKind::Slow, .. }) => {
                 self.budget = TimeBudget::Short;
@@ -99,7 +103,7 @@ impl Store {
             self.budget = TimeBudget::Short;
         }
         // If all partitions are taken apart, no other one waits for that.
-        let is_waited_for = left.len() + slow.len() < self.reached.len();
+        let is_waited_for = left.len() + slow.len() < self.written_offsets.len();
         let limit = if is_waited_for { SPLIT_TIME } else { SPLIT_TIME_ALONE };
         let until = Instant::now() + limit;
         for (mut parts, cause) in left {
@@ -143,8 +147,8 @@ impl Store {
         }
     }
 
-    /// The partitions that are not held back. Those that are probed come after the others, and each
-    /// of them is the first of the probed ones now and then.
+    /// The partitions that are not held back. Probed ones come after the others, and take turns at
+    /// being the first of the probed ones.
     fn in_turn(&self, all: impl IntoIterator<Item = Vec<Batch>>) -> Vec<Vec<Batch>> {
         let is_held_back = |part: &Batch| part.ranges.iter().any(|r| self.holds_back(r.at));
         let free = all.into_iter().filter(|parts| !parts.iter().any(is_held_back));
@@ -169,8 +173,8 @@ impl Store {
         parts.iter().any(|part| self.is_quarantined(part))
     }
 
-    /// Writes the parts of one partition, of which the last is the next one. Those that are not
-    /// taken are made smaller, up to the first one behind `until`.
+    /// Writes the parts of one partition, of which the last is the next one. Parts that are not
+    /// taken are made smaller, up to the first one after `until`.
     async fn take_apart(
         &mut self,
         parts: &mut Vec<Batch>,
@@ -178,7 +182,7 @@ impl Store {
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<PartsOutcome, StoreError> {
         while let Some(part) = parts.pop() {
-            if let Some(smaller) = self.not_more_than_is_tried(&part) {
+            if let Some(smaller) = self.split_if_too_large(&part) {
                 parts.extend(smaller.into_iter().rev());
                 continue;
             }
@@ -210,7 +214,7 @@ impl Store {
     }
 
     /// A part of a partition in what is tried of it at once; `None` where that is all of it.
-    fn not_more_than_is_tried(&self, part: &Batch) -> Option<Vec<Batch>> {
+    fn split_if_too_large(&self, part: &Batch) -> Option<Vec<Batch>> {
         let size = part.ranges.iter().find_map(|range| self.quarantined.get(&range.at)?.size);
         let most = size.map_or(self.messages_at_once, |size| self.messages_at_once.min(size));
         // One message may need more than fits.
@@ -293,7 +297,7 @@ impl Store {
             }
             SplitReason::TooMuch(words) => {
                 let now = self.note_too_slow(part, &words);
-                if self.reached.len() <= 1 {
+                if self.written_offsets.len() <= 1 {
                     self.messages_at_once = now;
                 }
                 return Ok(part.parts(now));
@@ -318,7 +322,7 @@ impl Store {
             let words = format!("rejected_ticks takes no row for message {at}: {}", cause.words);
             return Err(Cause { words, ..cause });
         };
-        self.log_refused(&at, &cause.words);
+        self.log_refused(part, &cause.words);
         Ok(vec![kept])
     }
 
@@ -339,22 +343,35 @@ impl Store {
         batch.ranges.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 
-    /// All of them are in `rejected_ticks`; now and then one is logged as a warning.
-    fn log_refused(&mut self, at: &str, words: &str) {
-        if self.refused_logged.is_none_or(|logged| logged.elapsed() >= LOG_REFUSED_EVERY) {
+    /// Logs the refused message, at WARN once a minute: `rejected_ticks` has all of them.
+    fn log_refused(&mut self, message: &Batch, error: &str) {
+        let is_due = |logged: Instant| logged.elapsed() >= REFUSED_LOG_INTERVAL;
+        let is_warning = self.refused_logged.is_none_or(is_due);
+        if is_warning {
             self.refused_logged = Some(Instant::now());
-            tracing::warn!(
-                message_at = at,
-                error = words,
-                "PostgreSQL refuses message {at}, which rejected_ticks is to keep: {words}; others of the next minute \
-                 are kept without a word"
-            );
-        } else {
-            tracing::debug!(
-                message_at = at,
-                error = words,
-                "PostgreSQL refuses message {at}: {words}"
-            );
+        }
+        for Range { at, next, .. } in message.ranges.iter() {
+            let (topic, partition) = (self.shared.topic_name(at.source), at.partition);
+            let offset = next - 1;
+            if is_warning {
+                tracing::warn!(
+                    topic,
+                    partition,
+                    offset,
+                    error,
+                    "PostgreSQL refuses message {topic}/{partition}/{offset}, which \
+                     rejected_ticks is to keep: {error}; further refusals of the next minute \
+                     are logged at DEBUG"
+                );
+            } else {
+                tracing::debug!(
+                    topic,
+                    partition,
+                    offset,
+                    error,
+                    "PostgreSQL refuses message {topic}/{partition}/{offset}: {error}"
+                );
+            }
         }
     }
 }

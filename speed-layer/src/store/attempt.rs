@@ -71,7 +71,7 @@ impl Store {
     /// only.
     pub(super) async fn are_tables_free(&mut self) -> Result<bool, StoreError> {
         let limits = self.limits.short_lock();
-        let look = async |connection: &mut PgConnection| limits.look_at_tables(connection).await;
+        let look = async |connection: &mut PgConnection| limits.check_table_locks(connection).await;
         Ok(matches!(self.attempt(look).await?, Try::Done(())))
     }
 
@@ -89,7 +89,7 @@ impl Store {
         };
         let what = self.shared.database.what("writing to");
         let unchecked =
-            self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
+            self.is_unchecked.then(|| (self.written_positions(), self.shared.topics().clone()));
         let (limits, begun) = (Arc::clone(&self.limits), Instant::now());
         let working = async {
             match compare_database(&mut connection, &limits, unchecked.as_ref()).await? {
@@ -99,7 +99,8 @@ impl Store {
         };
         let working = tokio::time::timeout(self.limits.patience(), working);
         let health = &self.shared.health;
-        let Ok(worked) = unless_long(health, self.writer, &mut self.outage, &what, working).await
+        let Ok(worked) =
+            with_time_limit(health, self.writer, &mut self.outage, &what, working).await
         else {
             drop(connection);
             return self.note_unanswered(what).await;
@@ -121,7 +122,7 @@ impl Store {
         }
     }
 
-    /// What follows from a try that PostgreSQL has not answered.
+    /// Decides what to do after a try that PostgreSQL has not answered.
     async fn note_unanswered<T>(&mut self, what: String) -> Result<Try<T>, StoreError> {
         self.forget_day_partitions();
         self.is_held_up = true;
@@ -137,7 +138,7 @@ impl Store {
         Ok(Try::Again)
     }
 
-    /// What follows from a try that PostgreSQL has answered by an error.
+    /// Decides what to do after a try that PostgreSQL has answered by an error.
     async fn note_failed<T>(
         &mut self,
         connection: PgConnection,
@@ -149,7 +150,7 @@ impl Store {
         if verdict != Verdict::Locked {
             self.unanswered = 0;
         }
-        // What is refused is data: were it for its day's partition, the next try would be told.
+        // Refused rows are data: were their day's partition the cause, the next try would be told.
         if !matches!(verdict, Verdict::Locked | Verdict::Refused(_)) {
             self.forget_day_partitions();
         }
@@ -193,9 +194,11 @@ impl Store {
         note_database(&self.shared, &mut connection).await?;
         self.is_unchecked = true;
         if std::mem::take(&mut self.is_held_up) {
-            let ended =
-                pg::in_time(self.limits.patience(), self.limits.clear_the_way(&mut connection))
-                    .await;
+            let ended = pg::in_time(
+                self.limits.patience(),
+                self.limits.end_blocking_sessions(&mut connection),
+            )
+            .await;
             let ended = ended.map_err(|error| {
                 self.shared.database.failure("looking for abandoned sessions in", error)
             })?;
@@ -220,8 +223,8 @@ impl Store {
         }
     }
 
-    fn positions_reached(&self) -> Vec<Position> {
-        self.reached.iter().map(|(at, next)| Position { at: *at, next: *next }).collect()
+    fn written_positions(&self) -> Vec<Position> {
+        self.written_offsets.iter().map(|(at, next)| Position { at: *at, next: *next }).collect()
     }
 
     /// PostgreSQL works again: what was asked for is done, and not only a step on the way to it.
@@ -243,15 +246,15 @@ impl Store {
         self.outage.failed(&why).await;
     }
 
-    /// What was right when the process began ([`Store::open`]) is somebody's change since, or a
-    /// moment's: a restart would cure it no sooner.
+    /// Waits after a failure. Settings were right when the process began ([`Store::open`]):
+    /// somebody has changed them since, or the failure passes. A restart would cure neither sooner.
     async fn pause(&mut self, failure: &Failure) {
         self.pause_for(&failure.reason()).await;
     }
 }
 
 /// Goes on with `work`, and logs it where that takes long.
-pub(super) async fn unless_long<T>(
+pub(super) async fn with_time_limit<T>(
     health: &Health,
     writer: u8,
     outage: &mut Outage,
@@ -268,7 +271,7 @@ pub(super) async fn unless_long<T>(
     work.await
 }
 
-/// What came of a query.
+/// The result of a query.
 pub(super) enum QueryOutcome<T> {
     Answered(T),
     /// PostgreSQL answers, but not this.
@@ -288,18 +291,18 @@ impl<T> QueryOutcome<T> {
     }
 }
 
-/// What came of work on a connection.
+/// The result of work on a connection.
 enum Worked<T> {
     Done(T),
     /// The work was not begun: the connection shows another database than was left.
     Mismatch(DatabaseMismatch),
 }
 
-/// In what a database differs from the one that was left.
+/// How a database differs from the one that was left.
 enum DatabaseMismatch {
     /// It is an older state of the same database.
     RolledBack(Moved),
-    /// Its source ids stand for other topics.
+    /// Its source ids mean other topics.
     SourceIds(String),
 }
 

@@ -1,6 +1,6 @@
 //! Whether the database is as it should be: when it is opened, and while nothing is written.
 
-use super::attempt::unless_long;
+use super::attempt::with_time_limit;
 use super::look::{may_write, note_database, note_last_gap};
 use super::offsets::{self, Moved};
 use super::tries::Try;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'on'";
 
-/// What a look at the database finds.
+/// The result of a look at the database.
 enum Looked {
     Good,
     ReadOnly,
@@ -24,6 +24,9 @@ enum Looked {
 
 impl Store {
     /// Connects and brings the tables up to date. `None` where the process was stopped meanwhile.
+    ///
+    /// # Errors
+    /// If only a person can help, such as with a wrong password.
     pub async fn open(shared: &Arc<Process>) -> Result<Option<Self>, Failure> {
         let mut outage = shared.outage("PostgreSQL");
         while !shared.stop.is_cancelled() {
@@ -37,7 +40,7 @@ impl Store {
                 Ok(connection)
             };
             let opened = tokio::select! {
-                opened = unless_long(&shared.health, 0, &mut outage, &opening, open) => opened,
+                opened = with_time_limit(&shared.health, 0, &mut outage, &opening, open) => opened,
                 () = shared.stop.cancelled() => break,
             };
             match opened {
@@ -57,8 +60,11 @@ impl Store {
         Ok(None)
     }
 
-    /// Makes sure that the database takes writes, and that the stored offsets are not behind
-    /// `positions`, where they once were.
+    /// Makes sure that the database takes writes, and that the stored offsets are not below
+    /// `positions`, which they had reached.
+    ///
+    /// # Errors
+    /// If the database is an older state of itself, or only a person can help.
     pub async fn check(&mut self, positions: &[Position]) -> Result<(), StoreError> {
         while !self.shared.stop.is_cancelled() {
             let limits = Arc::clone(&self.limits);

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 const MAKE: &str = include_str!("../../sql/store/make_days.sql");
 
 /// Days that one transaction makes: each may cost a few locks. Many at once become whole months.
-const AT_ONCE: usize = 256;
+const DAYS_PER_TRANSACTION: usize = 256;
 
 /// The days that are known to have a partition.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl DayPartitions {
     /// attaching takes a lock that lasts until the end of its own.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// If PostgreSQL refuses a statement, or its connection breaks.
     pub async fn ensure(
         &mut self,
         connection: &mut PgConnection,
@@ -40,9 +40,13 @@ impl DayPartitions {
         }
     }
 
-    /// Some of the days that are not known to have a partition: as many as one transaction makes.
+    /// Some of the days that have no partition yet, as many as one transaction makes.
     pub fn missing(&self, days: &BTreeSet<Timestamp>) -> Vec<Timestamp> {
-        days.iter().filter(|day| !self.known.contains(day)).take(AT_ONCE).copied().collect()
+        days.iter()
+            .filter(|day| !self.known.contains(day))
+            .take(DAYS_PER_TRANSACTION)
+            .copied()
+            .collect()
     }
 
     /// Notes partitions that have been made.
@@ -52,13 +56,17 @@ impl DayPartitions {
 }
 
 /// Makes those of the days that are missing.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn make(connection: &mut PgConnection, days: &[Timestamp]) -> sqlx::Result<()> {
     let made: i32 = pg::within::query_scalar(MAKE)
         .bind(Timestamptz::all(days.iter().copied()))
         .fetch_one(connection)
         .await?;
     if let (1.., Some(first), Some(last)) = (made, days.first(), days.last()) {
-        tracing::info!(made, %first, %last, "made {made} partitions for days from {first} to {last}");
+        tracing::info!(made, %first, %last, "made {made} partitions for days from {first} to \
+            {last}");
     }
     Ok(())
 }

@@ -14,6 +14,9 @@ use sqlx::{Connection as _, PgConnection};
 const LARGE: usize = 1 << 20;
 
 /// Reads the log of a partition, in the order in which it was written.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn read(
     connection: &mut PgConnection,
     limits: &TimeLimits,
@@ -35,6 +38,9 @@ pub async fn read(
 }
 
 /// Appends what a batch shows.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn write(connection: &mut PgConnection, detected: &Detected) -> sqlx::Result<()> {
     insert_findings(connection, &detected.findings).await?;
     let with_snapshot: Vec<SourcePartition> =
@@ -70,6 +76,9 @@ async fn append(connection: &mut PgConnection, entries: &[LogEntry]) -> sqlx::Re
 }
 
 /// Forgets what the detectors know of partitions.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn clear(
     connection: &mut PgConnection,
     partitions: &[SourcePartition],

@@ -1,5 +1,5 @@
-//! What the server itself ends, so that no try leaves anything behind when nobody waits for it any
-//! more.
+//! Limits that the server itself enforces, so that no try leaves anything running that nobody waits
+//! for any more.
 
 use service::pg::{self, Limits};
 use sqlx::postgres::PgRow;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How long a statement may wait for a lock. Short, because PostgreSQL then says what was waited
 /// for, and what is in the way can be looked at.
 const LOCK: Duration = Duration::from_secs(4);
-/// The same where others wait for the answer: a lock that is held for longer is waited for later.
+/// The limit if others wait for the answer: a lock that is held for longer is waited for later.
 const SHORT_LOCK: Duration = Duration::from_millis(250);
 /// How long a statement may take where others wait for the answer.
 const SHORT_STATEMENT: Duration = Duration::from_secs(5);
@@ -25,21 +25,21 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// abandoned.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What the sessions that write are called in `pg_stat_activity`.
+/// The name of the sessions that write in `pg_stat_activity`.
 const WRITER: &str = "speed-layer";
-/// What the sessions that look after the days are called.
+/// The name of the sessions that look after the days.
 pub const UPKEEP: &str = "speed-layer upkeep";
-/// What the sessions that show who writes are called.
+/// The name of the sessions that show which instances write.
 pub const PRESENCE: &str = "speed-layer presence";
 
-/// How a batch's transaction begins. A table that somebody has locked is waited for before anything
-/// is written: a try that fails later leaves dead rows. What somebody's triggers would check at the
-/// end is checked with each table's rows, so that it is known whose fault it is.
-const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode; \
-                              set constraints all immediate";
-/// What no batch gets by where somebody has locked it.
-const LOOK_AT_TABLES: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, kafka_offsets, \
-                              only realtime_stock in row exclusive mode; rollback";
+/// Begins a batch's transaction. A table that somebody has locked is waited for before anything is
+/// written: a try that fails later leaves dead rows. Constraints that somebody's triggers would
+/// check at the end are checked with each table's rows, so that the table at fault is known.
+const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row \
+    exclusive mode; set constraints all immediate";
+/// Locks the tables that every batch needs: this shows whether someone else holds one.
+const CHECK_TABLE_LOCKS: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, \
+    kafka_offsets, only realtime_stock in row exclusive mode; rollback";
 /// How a batch's transaction ends: a standby that is waited for has no limit, since giving it up
 /// would call a batch safe that is not.
 pub const COMMIT: &str = "set local statement_timeout = 0; commit";
@@ -47,7 +47,7 @@ pub const COMMIT: &str = "set local statement_timeout = 0; commit";
 /// Ends sessions of this role that hold up others: writers whose process is frozen or gone in the
 /// middle of a COPY, whom no setting of the server's ends, and upkeep, which is done again. A
 /// writer that waits for a standby has done its part.
-const CLEAR: &str = include_str!("../../sql/store/clear_the_way.sql");
+const END_BLOCKING_SESSIONS: &str = include_str!("../../sql/store/end_blocking_sessions.sql");
 
 /// The limits of everything that one try does.
 #[derive(Debug, Clone)]
@@ -62,23 +62,23 @@ impl TimeLimits {
         Self::with_lock(statement, LOCK)
     }
 
-    /// For what is tried again soon after it failed, while others wait.
+    /// Limits for work that is tried again soon after it failed, while others wait.
     pub fn short_lock(&self) -> Self {
         Self::with_lock(self.statement.min(SHORT_STATEMENT), SHORT_LOCK)
     }
 
-    /// For what others wait for, but a lock may be in the way for a while.
+    /// Limits for work that others wait for, but a lock may be in the way for a while.
     pub fn short(&self) -> Self {
         Self::with_lock(self.statement.min(SHORT_STATEMENT), LOCK)
     }
 
-    /// For finding out which of several partitions take long.
+    /// Limits for finding out which of several partitions take long.
     pub fn shortest(&self) -> Self {
         Self::with_lock(self.statement.min(SHORTEST_STATEMENT), LOCK)
     }
 
     fn with_lock(statement: Duration, lock: Duration) -> Self {
-        // What both limits would end at once is said to be the statement's fault.
+        // If both limits end a statement at once, PostgreSQL names the statement's.
         let lock = Some(lock.min(statement * 2 / 3));
         let limits = Limits { lock, statement: Some(statement), idle: Some(statement) };
         Self { statement, begin: limits.begin_statement(&[]) }
@@ -95,6 +95,9 @@ impl TimeLimits {
     }
 
     /// A transaction within these limits.
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses a statement, or the connection breaks.
     pub async fn begin<'c>(
         &self,
         connection: &'c mut PgConnection,
@@ -105,6 +108,9 @@ impl TimeLimits {
     /// A transaction for a batch, which ends with [`COMMIT`] or with the connection. Returns the
     /// rows of the `first` query in it. They go in one message, since each answer that is waited
     /// for takes a millisecond of a busy machine.
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses a statement, or the connection breaks.
     pub async fn begin_batch(
         &self,
         connection: &mut PgConnection,
@@ -115,15 +121,21 @@ impl TimeLimits {
     }
 
     /// Whether somebody has locked a table that all batches need, by the error that this is.
-    pub async fn look_at_tables(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let look = AssertSqlSafe(format!("{}{LOOK_AT_TABLES}", self.begin));
+    ///
+    /// # Errors
+    /// If somebody holds a lock, PostgreSQL refuses a statement, or the connection breaks.
+    pub async fn check_table_locks(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let look = AssertSqlSafe(format!("{}{CHECK_TABLE_LOCKS}", self.begin));
         sqlx::raw_sql(look).execute(connection).await.map(drop)
     }
 
     /// Ends what holds up others, and says how many sessions that was.
-    pub async fn clear_the_way(&self, connection: &mut PgConnection) -> sqlx::Result<i64> {
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses a statement, or the connection breaks.
+    pub async fn end_blocking_sessions(&self, connection: &mut PgConnection) -> sqlx::Result<i64> {
         let mut transaction = self.begin(connection).await?;
-        let ended = pg::within::query_scalar(CLEAR)
+        let ended = pg::within::query_scalar(END_BLOCKING_SESSIONS)
             .bind(WRITER)
             .bind((self.patience() + GRACE).as_secs_f64())
             .bind(UPKEEP)

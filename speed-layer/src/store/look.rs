@@ -1,4 +1,4 @@
-//! What is asked of a database before anything is written to it.
+//! Questions to a database before anything is written to it.
 
 use super::rights;
 use crate::presence::short_digest;
@@ -37,7 +37,7 @@ pub(super) async fn may_write(
 }
 
 /// Learns which database it is: its server's number, which a standby shares, and its own. In a
-/// transaction, since behind a pooler a question and its parts may else meet different sessions.
+/// transaction, since through a pooler a query's parts may otherwise meet different sessions.
 pub(super) async fn note_database(
     shared: &Process,
     connection: &mut PgConnection,

@@ -1,7 +1,7 @@
 //! The protocol of the offsets in every order of events: instances with one writer or several,
 //! assignments that are answered late, given back meanwhile, or never answered because the session
 //! closes, rebalances that either instance may be the last to hear of, fences, crashes, and
-//! connections that break before or after a commit. What decides in it is the real [`compare`].
+//! connections that break before or after a commit. The real [`compare`] decides in it.
 
 use super::offsets::WriteOutcome;
 use super::offsets::{Stored, compare};
@@ -12,7 +12,7 @@ use stateright::{Checker, Model, Property};
 /// Batches that may be on their way to a writer.
 const IN_FLIGHT: usize = 2;
 
-/// What the protocol rests on, one part of which a test leaves out.
+/// The rules of the protocol, one of which a test leaves out.
 #[derive(Clone, Copy)]
 struct Protocol {
     instances: usize,
@@ -26,11 +26,11 @@ struct Protocol {
     compares: bool,
     /// The stored offset is locked from comparing to commit.
     locks: bool,
-    /// What was read of a partition is dropped when the partition is lost.
+    /// The messages of a partition that were read are dropped when the partition is lost.
     forgets: bool,
     /// Before a partition's start is resolved again, what was read of it is handed over.
     hands_over: bool,
-    /// A batch whose connection broke is tried again, before anything that comes behind it.
+    /// A batch whose connection broke is tried again, before any later one.
     retries: bool,
     /// The store's answer counts only for the assignment that it was asked for.
     numbers: bool,
@@ -66,7 +66,7 @@ struct World {
     fenced_in_vain: bool,
 }
 
-/// What PostgreSQL has of a partition: the stored offset, how often each message is in a table, and
+/// PostgreSQL's state of a partition: the stored offset, how often each message is in a table, and
 /// who has locked it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Row {
@@ -93,7 +93,7 @@ struct Share {
     resolving: bool,
     /// The offsets in the batch that is being filled.
     batch: Vec<i64>,
-    /// What the writer has still to do, one after the other.
+    /// The writer's tasks, one after the other.
     work: Vec<Work>,
     /// The transaction of the first work has compared, and not committed.
     in_transaction: bool,
@@ -415,7 +415,7 @@ impl World {
         self.table[at].locked_by = self.table[at].locked_by.filter(|holder| *holder != who);
     }
 
-    /// PostgreSQL rolls back what an instance leaves behind.
+    /// PostgreSQL rolls back the open transactions of an instance that is gone.
     fn roll_back(&mut self, who: usize) {
         (0..self.table.len()).for_each(|at| self.end_transaction(who, at));
     }

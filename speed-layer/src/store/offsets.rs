@@ -7,6 +7,7 @@ use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
 use crate::handover::{Position, SeenEnd, StartAnswer, StartQuery, StartResolution, Watermarks};
 use crate::metrics::Metrics;
+use crate::process::Process;
 use crate::source::{SourceId, SourcePartition};
 use common::Timestamp;
 use service::pg;
@@ -14,7 +15,7 @@ use sqlx::{Connection as _, PgConnection, Postgres, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// What became of a batch.
+/// The outcome of writing a batch.
 pub enum WriteOutcome {
     Written,
     /// PostgreSQL reported no error, and took fewer rows than it was given. Nothing is written.
@@ -31,7 +32,7 @@ pub type Stored = BTreeMap<SourcePartition, i64>;
 /// How often a partition's offset was moved back.
 pub type Rewinds = BTreeMap<SourcePartition, i32>;
 
-/// What the locked rows of `kafka_offsets` say.
+/// The locked rows of `kafka_offsets`.
 #[derive(Debug, Default)]
 pub struct LockedOffsets {
     pub stored: Stored,
@@ -56,6 +57,9 @@ impl Moved {
 
 /// Begins a batch's transaction, and locks and reads the offsets of the ranges' partitions until it
 /// ends.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn begin_and_lock(
     connection: &mut PgConnection,
     limits: &TimeLimits,
@@ -88,7 +92,7 @@ pub fn moved_back(
     Some(WriteOutcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
 }
 
-/// One value of each partition's row.
+/// Reads one value of each partition's row.
 async fn read<T>(
     connection: &mut PgConnection,
     statement: &'static str,
@@ -121,6 +125,9 @@ pub fn compare(stored: &Stored, ranges: &Ranges) -> Option<WriteOutcome> {
 /// Which stored offset lies before the position that was committed, if any does: the database is
 /// then an older state of itself. One that lies after it is another instance's business, which has
 /// the partition by now.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn find_rolled_back(
     connection: &mut PgConnection,
     positions: &[Position],
@@ -136,8 +143,11 @@ pub async fn find_rolled_back(
     }))
 }
 
-/// Moves the offsets behind the ranges; the rows must be locked and compared. Returns how many
-/// have the new offset then.
+/// Moves the offsets past the ranges; the rows must be locked and compared. Returns how many have
+/// the new offset then.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<u64> {
     let positions: Vec<_> =
         ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
@@ -158,16 +168,24 @@ async fn execute(
     Ok(done.rows_affected())
 }
 
+/// Where to begin with each partition.
+pub(super) struct ResolvedStarts {
+    pub(super) answers: Vec<StartAnswer>,
+    /// How often the offsets were moved back.
+    pub(super) rewinds: Rewinds,
+    /// The gaps that were recorded, for [`log_recorded`].
+    pub(super) gaps: Vec<Gap>,
+}
+
 /// Where to begin with each partition. One that was never read begins as `--start` says; a gap is
-/// recorded, or left to a person, as `--on-gap` says. Also returns how often the offsets
-/// were moved back.
+/// recorded, or left to a person, as `--on-gap` says.
 pub(super) async fn resolve_starts(
     connection: &mut PgConnection,
     config: &Config,
     limits: &TimeLimits,
     metrics: &Metrics,
     questions: &[StartQuery],
-) -> Result<(Vec<StartAnswer>, Rewinds), WriteError> {
+) -> Result<ResolvedStarts, WriteError> {
     let mut transaction = limits.begin(connection).await?;
     let first: Vec<Position> =
         questions.iter().filter_map(|question| first(question, config.start)).collect();
@@ -192,7 +210,7 @@ pub(super) async fn resolve_starts(
     let (answers, found): (Vec<StartAnswer>, Vec<ToRecord>) = answers.into_iter().unzip();
     let ends: Vec<Position> = found.iter().filter_map(|found| found.end).collect();
     if !ends.is_empty() {
-        // Whoever asks next, after a restart as well, could not see it where the log has grown.
+        // A later query, after a restart as well, could not see it if the log has grown.
         execute(&mut transaction, statements::NOTE_LOG_ENDS, &ends).await?;
     }
     let gaps: Vec<Gap> = found.into_iter().flat_map(|found| found.gaps).collect();
@@ -201,12 +219,11 @@ pub(super) async fn resolve_starts(
     // The ends stay also where the gaps cannot be recorded.
     transaction.commit().await?;
     passed?;
-    log_recorded(&gaps);
     metrics.gaps_skipped(gaps.len() as u64, Timestamp::now());
-    Ok((answers, rewinds))
+    Ok(ResolvedStarts { answers, rewinds, gaps })
 }
 
-/// Records gaps, and moves the offsets behind them; or does neither.
+/// Records gaps, and moves the offsets past them; or does neither.
 async fn pass_over(connection: &mut PgConnection, gaps: &[Gap]) -> Result<(), WriteError> {
     if gaps.is_empty() {
         return Ok(());
@@ -234,8 +251,8 @@ struct StoredOffset {
 
 impl StoredOffset {
     /// Where Kafka's log has ended before the offset: the stored end, or the one that was seen
-    /// since the offset was stored. What was seen earlier proves nothing: another instance may have
-    /// moved the offset since.
+    /// since the offset was stored. An end that was seen earlier proves nothing: another instance
+    /// may have moved the offset since.
     fn known_end(&self, seen: Option<SeenEnd>) -> Option<i64> {
         let seen = seen.filter(|seen| self.unmoved_for > seen.asked.elapsed());
         let ends = [self.log_end, seen.map(|seen| seen.offset)];
@@ -243,7 +260,7 @@ impl StoredOffset {
     }
 }
 
-/// What is to be written beside an answer.
+/// The rows to write along with an answer.
 #[derive(Debug, Default)]
 struct ToRecord {
     /// Gaps to record and to pass over.
@@ -296,9 +313,10 @@ async fn with_deleted_offset(
 fn offset_is_deleted(at: SourcePartition) -> String {
     let SourcePartition { source, partition } = at;
     format!(
-        "its row in kafka_offsets is gone, though it was read before: insert it again, with the offset behind the last \
-         one in realtime_stock and rejected_ticks (source {source}, partition {partition}); to read it from its beginning, see \
-         RejectRateHigh in docs/operations.md"
+        "its row in kafka_offsets is gone, though it was read before: insert it again, with the \
+         offset behind the last one in realtime_stock and rejected_ticks (source {source}, \
+         partition {partition}); to read it from its beginning, see RejectRateHigh in \
+         docs/operations.md"
     )
 }
 
@@ -309,7 +327,7 @@ fn first(question: &StartQuery, start: Start) -> Option<Position> {
     Some(Position { at: question.at, next })
 }
 
-/// The answer, and what is to be written beside it.
+/// The answer, and the rows to write with it.
 fn answer(
     question: &StartQuery,
     stored: Option<StoredOffset>,
@@ -320,7 +338,7 @@ fn answer(
         return (with(StartResolution::NeverRead), ToRecord::default());
     };
     let (next, known_end) = (stored.next, stored.known_end(question.earliest_end));
-    // What another offset was refused for says nothing of this one, which another instance may have
+    // The refusal of another offset says nothing of this one, which another instance may have
     // written meanwhile.
     let is_refused = question.refused == Some(next);
     let kafka = question.watermarks.filter(|_| is_refused || known_end.is_some());
@@ -369,7 +387,7 @@ fn gaps_between(
             format!("Kafka has the offsets {low}..{high}, but the next to read is {next}: {why}");
         Gap { at, from, to, goes_on_at, detail }
     };
-    // What lies before the end was written already.
+    // Messages before the end were written already.
     let truncated =
         truncated_end.map(|end| gap(next, end, &format!("it was truncated, and ended at {end}")));
     let expired = (from < low).then(|| {
@@ -381,6 +399,9 @@ fn gaps_between(
 }
 
 /// Writes gaps into `kafka_gaps`, and gives how many it took.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result<u64> {
     if gaps.is_empty() {
         return Ok(0);
@@ -396,18 +417,19 @@ pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result
     Ok(done.rows_affected())
 }
 
-/// Says it once they are committed: a try that fails has recorded nothing.
-pub fn log_recorded(gaps: &[Gap]) {
+/// Logs gaps that are committed: a try that fails has recorded nothing.
+pub fn log_recorded(gaps: &[Gap], shared: &Process) {
     for gap in gaps {
         let SourcePartition { source, partition } = gap.at;
+        let (topic, offset, error) = (shared.topic_name(source), gap.goes_on_at, &gap.detail);
         tracing::warn!(
+            topic,
             source,
             partition,
-            offset = gap.goes_on_at,
-            error = gap.detail,
-            "source {source}, partition {partition}: {}; recorded in kafka_gaps, going on at {}",
-            gap.detail,
-            gap.goes_on_at
+            offset,
+            error,
+            "{topic}/{partition} (source {source}): {error}; recorded in kafka_gaps, going on at \
+             {offset}"
         );
     }
 }
@@ -560,11 +582,11 @@ mod tests {
             let (begin_stop, none) = begin(&refused, Some(next), OnGap::Stop);
             assert!(matches!(begin_stop, StartResolution::GapNeedsDecision(_)) && none.is_none());
             let (begin_skip, gap) = begin(&refused, Some(next), OnGap::Skip);
-            // What lies before the end of a truncated log was written already.
+            // Messages before the end of a truncated log were written already.
             assert_eq!(begin_skip, StartResolution::AfterGap(goes_on_at));
             assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, goes_on_at)));
         }
-        // The end was seen behind what is stored.
+        // The end was seen after the stored offset.
         let find_rolled_back =
             StartQuery { truncated_end: Some(8), ..question(Some(KAFKA), Some(7)) };
         assert_eq!(begin(&find_rolled_back, Some(7), OnGap::Skip), (StartResolution::At(7), None));

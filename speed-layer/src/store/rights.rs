@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 /// The rights that are missing, as one text; `None` where all are there.
 ///
 /// # Errors
-/// PostgreSQL's; a table that is missing is one.
+/// If PostgreSQL refuses the statement, as for a table that is missing, or the connection breaks.
 pub async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
     let mut transaction = connection.begin().await?;
     let missing: String =

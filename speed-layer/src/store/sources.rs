@@ -13,8 +13,8 @@ use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// Why a topic is not in the table after it was entered.
-const NO_SOURCE: &str = "it took no row and raised no error: the number that comes next is taken (a restore that \
-                         left out its sequence), or a trigger or a rule is in the way";
+const NO_SOURCE: &str = "it took no row and raised no error: the number that comes next is taken \
+    (a restore that left out its sequence), or a trigger or a rule is in the way";
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,14 +25,14 @@ struct SourceRow {
     identity: TopicIdentity,
 }
 
-/// What a topic is to the database.
+/// How a topic relates to the database's sources.
 #[derive(Debug, PartialEq, Eq)]
 enum Relation {
-    /// It was read before.
+    /// The source was read before.
     Known {
         source: SourceId,
         first_partitions: i32,
-        /// What the row lacks, where it was entered before that was known.
+        /// The parts of its identity that the row lacks, if it was entered before they were known.
         learned: Option<TopicIdentity>,
     },
     New,
@@ -113,7 +113,8 @@ pub(super) async fn identify(
             if config.on_gap == OnGap::Stop {
                 transaction.rollback().await?;
                 return Ok(Admission::Refused(anyhow!(
-                    "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
+                    "{why}; --on-gap skip records that in kafka_gaps and reads it from its first \
+                     message on"
                 )));
             }
             let ends = record_end(&mut transaction, before, &why).await?;
@@ -134,8 +135,8 @@ pub(super) async fn identify(
     }
 }
 
-/// What the topic is to the database, and the sources of its name. Where that is to be written, no
-/// other instance writes any.
+/// How the topic relates to the database, and the sources of its name. If a source is to be
+/// written, no other instance writes any.
 async fn look_up(
     connection: &mut PgConnection,
     group_id: &str,
@@ -183,8 +184,11 @@ async fn has_come_late(
         .await
 }
 
-/// What is wrong with the numbers by which this process knows the topics, if anything is: in a
-/// database that was restored another way they may stand for others.
+/// Describes a mismatch between this process's source numbers and the database's, if there is any:
+/// in a database that was restored another way they may mean other topics.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn source_ids_changed(
     connection: &mut PgConnection,
     topics: &BTreeMap<SourceId, TopicIdentity>,
@@ -206,7 +210,8 @@ pub async fn source_ids_changed(
         .find(|(source, topic)| found.get(source).is_none_or(|found| !found.may_be(topic)));
     Ok(other.map(|(source, topic)| {
         format!(
-            "this database has another topic than {} as source {source}: it is another one than before",
+            "this database has another topic than {} as source {source}: it is another one than \
+             before",
             topic.topic
         )
     }))
@@ -245,7 +250,7 @@ async fn enter(
     source.ok_or_else(|| WriteError::LeftOut(NO_SOURCE.to_owned()))
 }
 
-/// What the brokers did not tell when the source was entered.
+/// Parts of the identity that the brokers did not tell when the source was entered.
 async fn learn(
     connection: &mut PgConnection,
     source: SourceId,
@@ -277,9 +282,10 @@ async fn record_end(
 fn taken(found: &TopicIdentity, group: &str, ours: &str) -> anyhow::Error {
     let topic = &found.topic;
     anyhow!(
-        "group \"{group}\" already writes topic {topic} into this database, and group \"{ours}\" (--group-id) would \
-         write each tick a second time; use the same group, or another database. To rename the group, stop its \
-         instances and run: update kafka_sources set group_id = '{ours}' where topic = '{topic}'"
+        "group \"{group}\" already writes topic {topic} into this database, and group \"{ours}\" \
+         (--group-id) would write each tick a second time; use the same group, or another \
+         database. To rename the group, stop its instances and run: update kafka_sources set \
+         group_id = '{ours}' where topic = '{topic}'"
     )
 }
 
@@ -294,14 +300,14 @@ fn replaced(found: &TopicIdentity, before: Option<&SourceRow>) -> String {
     if was.cluster_id == found.cluster_id {
         let id = shown(&was.topic_id);
         return format!(
-            "topic \"{topic}\" was made anew: its id is {now}, and what was read before (source {source}) had the id \
-             {id}; its offsets mean other messages"
+            "topic \"{topic}\" was recreated: its id is {now}, and that of the one that was read \
+             before (source {source}) is {id}; its offsets mean other messages"
         );
     }
     let (cluster, old) = (shown(&found.cluster_id), shown(&was.cluster_id));
     format!(
-        "topic \"{topic}\" of Kafka cluster {cluster} is not the one that was read before (source {source}), which is \
-         of cluster {old}; its offsets mean other messages"
+        "topic \"{topic}\" of Kafka cluster {cluster} is not the one that was read before (source \
+         {source}), which is of cluster {old}; its offsets mean other messages"
     )
 }
 

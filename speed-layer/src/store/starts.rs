@@ -1,5 +1,5 @@
-//! Where to begin: which source a topic is, and which offset of a partition is next. What
-//! PostgreSQL does not take for one of them stops no other.
+//! Where to begin: which source a topic is, and which offset of a partition is next. A refusal for
+//! one of them stops no other.
 
 use super::attempt::QueryOutcome;
 use super::limits::TimeLimits;
@@ -18,18 +18,21 @@ use std::time::{Duration, Instant};
 
 /// How long partitions whose query failed are queried apart, before the writer's batches have their
 /// turn.
-const ASKING_APART: Duration = Duration::from_secs(5);
+const PARTS_TIME: Duration = Duration::from_secs(5);
 
 /// The longest pause before what was not taken is asked again.
-const AGAIN_WITHIN: Duration = Duration::from_secs(30);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// The pause before a query that failed is tried again: the others have five times as long.
 fn retry_delay(took: Duration) -> Duration {
-    (took * 5).clamp(HELD_BACK_RETRY, AGAIN_WITHIN)
+    (took * 5).clamp(HELD_BACK_RETRY, MAX_RETRY_DELAY)
 }
 
 impl Store {
     /// Which source the topic is. While some topic is not taken, each is tried for a short time.
+    ///
+    /// # Errors
+    /// If the topic must not be read, or the database is another one than before.
     pub async fn identify(&mut self, topic: &TopicIdentity) -> Result<Identified, StoreError> {
         let since = self.unidentified.get(&topic.topic).copied();
         let is_full_try = since.is_some_and(|since| self.is_full_try_due(since));
@@ -65,6 +68,9 @@ impl Store {
     }
 
     /// Where to begin with each of the partitions.
+    ///
+    /// # Errors
+    /// If the database is another one than before, or only a person can help.
     pub async fn resolve_starts(
         &mut self,
         questions: &[StartQuery],
@@ -73,14 +79,14 @@ impl Store {
             questions.iter().for_each(|question| detection.forget(question.at));
         }
         self.begin_probing(questions);
-        let answers = self.answers(questions).await?;
+        let answers = self.query_starts(questions).await?;
         self.note_busy(&answers);
         for answer in &answers {
             match answer.resolution {
-                // What was never written in this session may be missing from another server as
-                // well.
+                // A partition that was never written in this session may be missing from another
+                // server as well.
                 StartResolution::At(next) | StartResolution::AfterGap(next) => {
-                    self.reached.insert(answer.at, next);
+                    self.written_offsets.insert(answer.at, next);
                 }
                 StartResolution::Locked
                 | StartResolution::NeverRead
@@ -91,16 +97,19 @@ impl Store {
         Ok(answers)
     }
 
-    /// Those whose query failed before come last, and apart.
-    async fn answers(&mut self, questions: &[StartQuery]) -> Result<Vec<StartAnswer>, StoreError> {
-        let (odd, others): (Vec<StartQuery>, Vec<StartQuery>) = questions
+    /// Queries that failed before come last, and in parts.
+    async fn query_starts(
+        &mut self,
+        questions: &[StartQuery],
+    ) -> Result<Vec<StartAnswer>, StoreError> {
+        let (failed_before, others): (Vec<StartQuery>, Vec<StartQuery>) = questions
             .iter()
             .cloned()
             .partition(|question| self.unresolved.why(question.at).is_some());
         let limits = self.limits.short();
         let mut answers = Vec::with_capacity(questions.len());
         while !others.is_empty() {
-            match self.ask_where(&others, &limits, 2).await? {
+            match self.query_part(&others, &limits, 2).await? {
                 QueryOutcome::Answered(all) => answers.extend(all),
                 // Somebody has locked a whole table, so that nothing can be asked or written.
                 QueryOutcome::Failed(cause) if !self.are_tables_free().await? => {
@@ -109,23 +118,23 @@ impl Store {
                 }
                 QueryOutcome::Failed(cause) => {
                     let partitions: Vec<_> = others.iter().map(|question| question.at).collect();
-                    self.unresolved.put_in_halves(&partitions, &cause.words);
+                    self.unresolved.split(&partitions, &cause.words);
                     self.next_query_apart = Instant::now();
-                    answers.extend(self.answers_apart(questions).await?);
+                    answers.extend(self.query_in_parts(questions).await?);
                     return Ok(answers);
                 }
             }
             break;
         }
-        answers.extend(self.answers_apart(&odd).await?);
+        answers.extend(self.query_in_parts(&failed_before).await?);
         Ok(answers)
     }
 
-    /// Part by part, for a short time each. A part that fails is halved until the partition that
-    /// fails is alone. What there is no time for has its turn the next time: the others have five
-    /// times as long as the failed tries took, and less while it is not known which partitions
-    /// fail.
-    async fn answers_apart(
+    /// Queries part by part, for a short time each. A part that fails is halved until the partition
+    /// that fails is alone. Parts for which there is no time have their turn the next time: the
+    /// others have five times as long as the failed tries took, and less while it is not known
+    /// which partitions fail.
+    async fn query_in_parts(
         &mut self,
         questions: &[StartQuery],
     ) -> Result<Vec<StartAnswer>, StoreError> {
@@ -134,8 +143,8 @@ impl Store {
         if !questions.is_empty() && begun >= self.next_query_apart {
             let asked: BTreeMap<SourcePartition, &StartQuery> =
                 questions.iter().map(|question| (question.at, question)).collect();
-            let (mut alone, mut in_vain) = (Vec::new(), Duration::ZERO);
-            while begun.elapsed() < ASKING_APART
+            let (mut alone, mut failed_for) = (Vec::new(), Duration::ZERO);
+            while begun.elapsed() < PARTS_TIME
                 && let Some(part) = self.unresolved.next(|at| asked.contains_key(&at))
             {
                 let of_part: Vec<StartQuery> =
@@ -151,14 +160,14 @@ impl Store {
                         alone.push(Part { why: words, alone_since, ..part });
                     }
                     QueryOutcome::Failed(cause) => {
-                        self.unresolved.put_in_halves(&part.partitions, &cause.words);
+                        self.unresolved.split(&part.partitions, &cause.words);
                     }
                 }
-                in_vain += tried.elapsed();
+                failed_for += tried.elapsed();
             }
             self.unresolved.put_back(alone);
             let are_known = self.unresolved.are_alone();
-            let pause = if are_known { retry_delay(in_vain) } else { HELD_BACK_RETRY };
+            let pause = if are_known { retry_delay(failed_for) } else { HELD_BACK_RETRY };
             self.next_query_apart = Instant::now() + pause;
         }
         let retry_after = self.next_query_apart.saturating_duration_since(Instant::now());
@@ -182,12 +191,12 @@ impl Store {
             (false, Some(_)) => Arc::new(self.limits.short()),
             (false, None) => Arc::new(self.limits.shortest()),
         };
-        let asked = self.ask_where(questions, &limits, 1).await?;
+        let asked = self.query_part(questions, &limits, 1).await?;
         self.allow_full_try_now(is_full_try && matches!(asked, QueryOutcome::Answered(_)));
         Ok(asked)
     }
 
-    async fn ask_where(
+    async fn query_part(
         &mut self,
         questions: &[StartQuery],
         limits: &TimeLimits,
@@ -211,15 +220,16 @@ impl Store {
             )
         };
         Ok(match self.ask(tries, ask).await? {
-            QueryOutcome::Answered((answers, rewinds)) => {
-                Arc::make_mut(&mut self.rewinds).extend(rewinds);
-                QueryOutcome::Answered(answers)
+            QueryOutcome::Answered(resolved) => {
+                offsets::log_recorded(&resolved.gaps, &shared);
+                Arc::make_mut(&mut self.rewinds).extend(resolved.rewinds);
+                QueryOutcome::Answered(resolved.answers)
             }
             QueryOutcome::Failed(cause) => QueryOutcome::Failed(cause),
         })
     }
 
-    /// A partition whose start is resolved again may be tried once more. Whoever holds a lock may
+    /// A partition whose start is resolved again may be tried once more. The holder of a lock may
     /// be frozen or gone, which is looked for when the connection is made.
     fn begin_probing(&mut self, questions: &[StartQuery]) {
         for question in questions {

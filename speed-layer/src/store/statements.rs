@@ -1,6 +1,6 @@
-//! The statements that a batch or a source is written with. What is in a file goes to the
-//! server once for each connection, where it is prepared; behind a pooler each time. Those that
-//! open a batch's transaction go in a message of their own and are in Rust, without comments
+//! The statements that write a batch or a source. A statement in a file goes to the server once for
+//! each connection, where it is prepared; through a pooler each time. Statements that open a
+//! batch's transaction go in a message of their own and are in Rust, without comments
 //! ([`lock_offsets`], `limits`).
 
 use crate::source::{SourceId, SourcePartition};
@@ -46,7 +46,7 @@ pub const HAS_BEGUN: &str = include_str!("../../sql/store/has_begun.sql");
 
 pub const ENTER_SOURCE: &str = include_str!("../../sql/store/enter_source.sql");
 
-/// One instance at a time enters topics. Whoever may only read cannot take this lock.
+/// One instance at a time enters topics. A role that may only read cannot take this lock.
 pub const LOCK_SOURCES: &str = "lock table kafka_sources in share row exclusive mode";
 
 pub const LEARN_SOURCE: &str = include_str!("../../sql/store/learn_source.sql");
@@ -60,7 +60,8 @@ pub static MERGE_MINUTE_BARS: LazyLock<String> = LazyLock::new(|| merge_bars("mi
 
 pub static MERGE_HOUR_BARS: LazyLock<String> = LazyLock::new(|| merge_bars("hour"));
 
-/// For the table of a unit of time, whose column of the bar's start has the unit's name.
+/// The statement for the table of a unit of time, whose column of the bar's start has the unit's
+/// name.
 fn merge_bars(unit: &str) -> String {
     MERGE_BARS.replace("{{table}}", &format!("{unit}_bars")).replace("{{start}}", unit)
 }

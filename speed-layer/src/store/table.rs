@@ -5,7 +5,7 @@
 pub enum Table {
     /// The partitions of `realtime_stock`, which are made when they are needed.
     Days,
-    /// None yet: the transaction begins, and nothing of it depends on messages.
+    /// The transaction begins, and nothing of it depends on messages.
     Begin,
     RealtimeStock,
     MinuteBars,
@@ -17,8 +17,8 @@ pub enum Table {
 }
 
 impl Table {
-    /// Whether what is refused may be one message's fault, which can become a reject. What follows
-    /// from all of them, a bar or an offset, is refused for how the table is.
+    /// Whether a refusal may be one message's fault, which can become a reject. A bar or an offset
+    /// follows from all of them: it is refused because of the table's state.
     pub const fn is_of_messages(self) -> bool {
         matches!(self, Self::RealtimeStock | Self::RejectedTicks)
     }

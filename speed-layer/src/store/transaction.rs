@@ -14,8 +14,8 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
 use tracing::{Instrument, info_span};
 
-/// Up to this many messages the detectors look at a batch once PostgreSQL has taken its rows: so
-/// few do not keep it busy, and what the detectors know stays true where it does not take them.
+/// Batches up to this size are examined after COPY: they are too short to overlap with it, and the
+/// detectors' states stay true if PostgreSQL refuses them.
 const DETECT_AFTER_COPY_MAX: u32 = 4096;
 
 /// A batch that is to be written.
@@ -32,8 +32,8 @@ pub struct WriteTask<'a> {
 /// written.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no
-/// use.
+/// If PostgreSQL refuses a statement, or the connection breaks; the connection is then in the
+/// middle of the transaction, and of no use.
 pub async fn write(
     connection: &mut PgConnection,
     task: WriteTask<'_>,
@@ -61,7 +61,6 @@ pub async fn write(
     }
     let commit = sqlx::raw_sql(COMMIT).execute(connection);
     commit.instrument(info_span!(target: TRACED, "commit")).await?;
-    offsets::log_recorded(&batch.gaps);
     Ok(WriteOutcome::Written)
 }
 
@@ -92,7 +91,7 @@ async fn write_all(
 /// The ticks and their bars alone.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; the transaction is then of no use.
+/// If PostgreSQL refuses a statement, or the connection breaks; the transaction is then of no use.
 pub async fn write_ticks(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
     Ok(write_rows(connection, batch, || (), &mut Table::RealtimeStock).await?)
 }
@@ -122,13 +121,13 @@ async fn write_rows(
     hours?.merge(connection, &statements::MERGE_HOUR_BARS, *at).await
 }
 
-/// Bars that one statement takes. What is sent of them is in memory three times.
-const BARS_AT_ONCE: usize = 8192;
+/// Bars that one statement takes. Their parameters are in memory three times.
+const BARS_PER_STATEMENT: usize = 8192;
 
 /// Bars as they are sent.
 struct BarRows<'a> {
     bars: SortedBars<'a>,
-    /// Those that are sent next.
+    /// The bars that are sent next.
     encoded: Encoded,
 }
 
@@ -161,7 +160,7 @@ impl<'a> BarRows<'a> {
 
 impl Encoded {
     fn next_of(bars: &mut SortedBars<'_>) -> sqlx::Result<Self> {
-        let bars: Vec<_> = bars.take(BARS_AT_ONCE).collect();
+        let bars: Vec<_> = bars.take(BARS_PER_STATEMENT).collect();
         let rows: Vec<_> = bars.iter().map(|(symbol, start, bar)| (*symbol, *start, bar)).collect();
         Ok(Self { count: rows.len(), arguments: Columns::All.arguments(&rows)? })
     }

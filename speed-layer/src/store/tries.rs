@@ -1,6 +1,6 @@
-//! [`Try`]: what came of one try, and what follows from several.
+//! [`Try`]: the result of one try, and the consequences of several.
 
-/// What came of one try.
+/// Result of one try.
 pub(super) enum Try<T> {
     Done(T),
     /// Trying the same again may do.
@@ -8,7 +8,7 @@ pub(super) enum Try<T> {
     /// Somebody has not given up a lock in time.
     Locked(String),
     Refused(String),
-    /// By a message, or by anything else.
+    /// Broken by a message, or by anything else.
     Broken(String),
     TooMuch(String),
     /// There was no answer in time, nor to the try before it.
@@ -20,12 +20,12 @@ pub(super) enum Try<T> {
 /// A batch whose connection ends this many times in a row is the cause of that.
 pub(super) const CUTS: u32 = 3;
 
-/// What became of the tries of one batch before this one.
+/// Failures of earlier tries of this batch.
 #[derive(Debug)]
 pub(super) struct Failures {
     /// This many failures make it smaller.
     pub(super) tries: u32,
-    /// It is a probe: one failure makes it smaller.
+    /// The batch is a probe: one failure makes it smaller.
     pub(super) is_probe: bool,
     pub(super) refused: u32,
     pub(super) locked: u32,
@@ -39,15 +39,16 @@ impl Failures {
         Self { tries, is_probe, refused: 0, locked: 0, cuts: 0, others: 0 }
     }
 
-    /// Counts one more connection that has ended while rows were on their way. Of a part of a batch
-    /// at which that was found one is enough.
-    pub(super) fn are_cuts_enough(&mut self) -> bool {
+    /// Counts one more connection that has ended while rows were on their way. Returns whether the
+    /// batch is now made smaller: for a part of a batch that is a probe one is enough.
+    pub(super) fn note_cut(&mut self) -> bool {
         self.cuts += 1;
         self.is_probe || self.tries == 1 || self.cuts >= CUTS
     }
 
-    /// Counts one more that was neither a lock nor a message that can become a reject.
-    pub(super) fn is_enough(&mut self) -> bool {
+    /// Counts one more that was neither a lock nor a message that can become a reject. Returns
+    /// whether the batch is now made smaller.
+    pub(super) fn note_failure(&mut self) -> bool {
         self.others += 1;
         self.is_probe || self.others >= self.tries
     }
@@ -81,7 +82,7 @@ impl<T> Try<T> {
     }
 }
 
-/// What has become of a batch that was tried as a whole.
+/// The outcome for a batch that was tried as a whole.
 pub(super) enum WholeOutcome {
     Written,
     MustBeSplit(SplitReason),
@@ -96,7 +97,7 @@ pub(super) enum SplitReason {
     Failed(String),
     /// Fewer messages may be taken.
     TooMuch(String),
-    /// What the detectors know of a partition cannot be read.
+    /// The detectors' states of a partition cannot be read.
     NoDetectorState(Cause),
     /// It takes too long, however few messages it has.
     TooLong(String),
@@ -117,12 +118,12 @@ impl SplitReason {
 /// Why something of a partition is not taken.
 #[derive(Debug, Clone)]
 pub(super) struct Cause {
-    /// For people.
+    /// The words for people.
     pub(super) words: String,
     pub(super) kind: CauseKind,
 }
 
-/// What kind of reason that is.
+/// The kind of a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CauseKind {
     /// Somebody has not given up a lock.

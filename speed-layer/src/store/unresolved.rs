@@ -35,7 +35,7 @@ impl UnresolvedStarts {
     }
 
     /// The query of these together failed.
-    pub fn put_in_halves(&mut self, partitions: &[SourcePartition], why: &str) {
+    pub fn split(&mut self, partitions: &[SourcePartition], why: &str) {
         let why = match partitions.len() {
             1 => why.to_owned(),
             several => format!("asked of {several} partitions at once: {why}"),
@@ -62,7 +62,7 @@ impl UnresolvedStarts {
         self.parts.iter().all(|part| part.alone_since.is_some())
     }
 
-    /// These partitions belong to another instance from now on.
+    /// Forgets partitions that belong to another instance from now on.
     pub fn remove(&mut self, gone: &[SourcePartition]) {
         for part in &mut self.parts {
             part.partitions.retain(|at| !gone.contains(at));
@@ -84,10 +84,11 @@ mod tests {
         SourcePartition { source: 1, partition }
     }
 
-    /// Asks part by part, `tries` times in all; gives who was taken, and those that stood alone.
+    /// Asks part by part, `tries` times in all; gives who was taken, and those that were found
+    /// alone.
     fn search(culprits: &[i32], count: i32, tries: usize) -> (BTreeSet<i32>, BTreeSet<i32>) {
         let mut unresolved = UnresolvedStarts::default();
-        unresolved.put_in_halves(&(0..count).map(at).collect::<Vec<_>>(), "it takes too long");
+        unresolved.split(&(0..count).map(at).collect::<Vec<_>>(), "it takes too long");
         let (mut taken, mut alone) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..tries {
             let Some(mut part) = unresolved.next(|_| true) else { break };
@@ -99,7 +100,7 @@ mod tests {
                     part.alone_since.get_or_insert_with(Instant::now);
                     unresolved.put_back(vec![part]);
                 }
-                several => unresolved.put_in_halves(several, "it takes too long"),
+                several => unresolved.split(several, "it takes too long"),
             }
         }
         (taken, alone)
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn who_is_not_asked_for_leaves_the_part_and_who_is_given_up_is_forgotten() {
         let mut unresolved = UnresolvedStarts::default();
-        unresolved.put_in_halves(&[at(0), at(1), at(2), at(3)], "a lock");
+        unresolved.split(&[at(0), at(1), at(2), at(3)], "a lock");
         assert!(!unresolved.are_alone());
         let part = unresolved.next(|at| at.partition == 1).unwrap();
         assert_eq!(part.partitions, [at(1)]);

@@ -10,13 +10,13 @@ const NO_LIMIT: Duration = Duration::from_secs(1);
 /// Why what takes too long is not taken.
 const TOO_LONG: &str = "it takes too long";
 
-/// What a trigger's function may break at, and damage.
+/// Errors that a trigger's function may cause, and damage.
 const BROKEN: &[&str] = &["0A", "21", "2F", "38", "39", "40", "42", "HV", "P0", "XX"];
 
-/// What is to be done.
+/// The consequence of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Some of the data is not taken, in these words: trying the same again gives the same.
+    /// PostgreSQL refuses some of the data, in these words: trying the same again gives the same.
     Refused(String),
     /// Something broke at what was tried, which may be one message or everything.
     Broken,

@@ -7,7 +7,7 @@ use super::offsets::{Moved, WriteOutcome};
 use super::table::Table;
 use super::transaction::{self, WriteTask};
 use super::tries::{Cause, CauseKind, Failures, SplitReason, Try, WholeOutcome};
-use super::{Store, StoreError, TimeBudget, day_partitions, findings};
+use super::{Store, StoreError, TimeBudget, day_partitions, findings, offsets};
 use crate::batch::Batch;
 use crate::detection::{Detected, Detecting};
 use crate::source::SourcePartition;
@@ -33,7 +33,7 @@ impl Store {
         let mut failures = Failures::none(tries, is_probe);
         // Once for all tries of the same.
         let detect = self.detect(batch, missing, &limits);
-        let mut detecting = match detect.instrument(info_span!(target: TRACED, "judge")).await? {
+        let mut detecting = match detect.instrument(info_span!(target: TRACED, "detect")).await? {
             QueryOutcome::Answered(detecting) => detecting,
             QueryOutcome::Failed(cause) => {
                 return Ok(WholeOutcome::MustBeSplit(SplitReason::NoDetectorState(cause)));
@@ -48,18 +48,19 @@ impl Store {
             once();
             match tried {
                 Try::Done(WriteOutcome::Written) => {
+                    offsets::log_recorded(&batch.gaps, &self.shared);
                     self.note_recovered();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
                     self.allow_full_try_now(is_full_try);
-                    self.note_reached(batch, detecting.into_detected());
+                    self.note_written(batch, detecting.into_detected());
                     return Ok(WholeOutcome::Written);
                 }
                 // The commit of an earlier try got through although its answer was lost.
                 Try::Done(WriteOutcome::WrittenBefore) => {
                     self.note_recovered();
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
-                    self.note_reached(batch, detecting.into_detected());
+                    self.note_written(batch, detecting.into_detected());
                     return Ok(WholeOutcome::Written);
                 }
                 Try::Done(WriteOutcome::Fenced(moved)) => return Err(self.fenced(moved)),
@@ -122,8 +123,8 @@ impl Store {
         (self.take_full_timeout(), true)
     }
 
-    /// What follows from a try that has failed at a table. `None`: the same is tried again, after a
-    /// pause that is made here.
+    /// Decides what to do after a try that has failed at a table. `None`: the same is tried again,
+    /// after a pause that is made here.
     async fn after_failure(
         &mut self,
         failed: Try<WriteOutcome>,
@@ -153,10 +154,10 @@ impl Store {
                 // The plan of a statement that a rule has made nothing of outlives the rule.
                 self.connection = None;
                 let why = format!("{} does not take what a batch needs: {words}", at.name());
-                (before.is_enough().then(|| SplitReason::Failed(why.clone())), why)
+                (before.note_failure().then(|| SplitReason::Failed(why.clone())), why)
             }
             Try::Broken(words) => {
-                let is_apart = at != Table::Begin && before.is_enough();
+                let is_apart = at != Table::Begin && before.note_failure();
                 let why = format!("{}: {words}", self.shared.database.what("writing to"));
                 (is_apart.then_some(SplitReason::Failed(words)), why)
             }
@@ -170,7 +171,7 @@ impl Store {
             // Others wait, so it is not tried for as long once more.
             Try::TooMuch(words) => (Some(SplitReason::TooLong(words.clone())), words),
             Try::Cut(words) => {
-                let is_apart = at.is_written() && before.are_cuts_enough();
+                let is_apart = at.is_written() && before.note_cut();
                 return Ok(is_apart.then_some(SplitReason::Failed(words)));
             }
             Try::Again | Try::Done(_) => return Ok(None),
@@ -196,8 +197,8 @@ impl Store {
         ))
     }
 
-    /// What the detectors will say of the batch, by states that are those of all that was committed
-    /// before it.
+    /// Begins the detectors' work on the batch, from the states after all that was committed before
+    /// it.
     async fn detect<'a>(
         &mut self,
         batch: &'a Batch,
@@ -228,7 +229,7 @@ impl Store {
                 }
             };
             if let Some(detection) = &mut self.detection {
-                detection.restore(at, next, remembered);
+                detection.restore(at, &self.shared.topic_name(at.source), next, remembered);
             }
         }
         let detection = self.detection.as_mut();
@@ -259,13 +260,13 @@ impl Store {
         }
     }
 
-    fn note_reached(&mut self, batch: &Batch, detected: Detected) {
+    fn note_written(&mut self, batch: &Batch, detected: Detected) {
         self.shared.metrics.found(&detected.findings);
         if let Some(detection) = &mut self.detection {
             detection.adopt(detected);
         }
         for range in batch.ranges.iter() {
-            self.reached.insert(range.at, range.next);
+            self.written_offsets.insert(range.at, range.next);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What an instance leaves behind on the server, and for how long.
+//! The traces of an instance on the server, and how long they stay.
 
 use crate::outages::{RECOVERY, postgres_proxy, through, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
@@ -134,8 +134,8 @@ async fn a_day_that_cannot_be_made_holds_up_no_partition_but_those_that_need_it(
     scene.assert_each_once().await;
 }
 
-/// What the server sees of a process that gets SIGSTOP there: the row of its offset is locked, and
-/// no rows come.
+/// The server's view of a process that gets SIGSTOP there: the row of its offset is locked, and no
+/// rows come.
 #[tokio::test]
 async fn what_an_instance_holds_that_is_frozen_in_mid_copy_is_free_again_in_time() {
     let scene = Scene::new(1).await;
@@ -244,7 +244,7 @@ async fn wait_written(connection: &mut PgConnection, expected: i64) {
     }
 }
 
-/// What days there are was asked with a lock on each of them.
+/// The list of days was asked for with a lock on each of them.
 #[tokio::test]
 async fn an_instance_that_starts_while_a_day_is_locked_writes_the_others() {
     let scene = Scene::new(1).await;

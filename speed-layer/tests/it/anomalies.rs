@@ -1,4 +1,4 @@
-//! What the detectors find is a function of the ticks that are committed.
+//! The detectors' findings are a function of the ticks that are committed.
 
 use crate::scene::{self, PATIENCE, Scene, http_address, wait_ready};
 use std::collections::BTreeSet;
@@ -8,8 +8,8 @@ use testing::{Child, TestMessage, eventually};
 const PARTITIONS: i64 = 2;
 const TICKS: i64 = 6000;
 
-/// Of two partitions and six symbols; one price in 41 is wrong, and the market is silent once for
-/// ten minutes. Some have a quote, conditions and a number, in which there are holes and steps
+/// Ticks of two partitions and six symbols; one price in 41 is wrong, and the market is silent once
+/// for ten minutes. Some have a quote, conditions and a number, in which there are holes and steps
 /// back.
 fn tick(number: i64) -> TestMessage {
     let cents = 20_000 + number * number % 11;
@@ -165,10 +165,11 @@ async fn what_came_while_they_were_off_is_no_silence_when_they_are_on_again() {
 #[tokio::test]
 async fn a_partition_whose_detectors_cannot_be_read_holds_up_no_other() {
     let scene = Scene::read_and_stopped(2, 10).await;
-    // Whoever reads the rows of partition 0 divides by it.
+    // Reading the rows of partition 0 divides by it.
     let harm = "alter table detector_log rename to detector_rows;
                 create view detector_log as
-                select source, is_whole, partition, number / partition as number, states from detector_rows";
+                select source, is_whole, partition, number / partition as number, states from \
+                detector_rows";
     scene.execute(harm).await;
 
     let speed_layer = scene.start(&[]);

@@ -14,10 +14,12 @@ const DIFFERENCES: &str = "
     with expected as (
         select symbol,
                date_trunc('minute', timestamp, 'UTC') as minute,
-               (array_agg(open order by timestamp, kafka_partition, kafka_offset, kafka_index))[1] as open,
+               (array_agg(open order by timestamp, kafka_partition, kafka_offset, kafka_index))[1] \
+               as open,
                max(coalesce(high, greatest(open, close))) as high,
                min(coalesce(low, least(open, close))) as low,
-               (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc, kafka_index desc))[1]
+               (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc, \
+               kafka_index desc))[1]
                    as close,
                case when count(volume) = count(*) then sum(volume) end as volume,
                count(*) as ticks,
@@ -27,7 +29,8 @@ const DIFFERENCES: &str = "
     select count(*) from expected e
         full join minute_bars b using (symbol, minute)
     where (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close, e.notional)
-        is distinct from (b.open, b.high, b.low, b.close, b.volume, b.ticks, b.sum_close, b.notional)";
+        is distinct from (b.open, b.high, b.low, b.close, b.volume, b.ticks, b.sum_close, \
+        b.notional)";
 
 #[tokio::test]
 async fn bars_equal_an_aggregate_of_the_ticks_however_they_were_batched() {

@@ -46,7 +46,8 @@ async fn a_server_that_takes_no_writes_is_not_ready_though_no_tick_comes() {
     server(
         &scene,
         "alter database $database set default_transaction_read_only = on;
-         select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and application_name = 'speed-layer'",
+         select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and \
+         application_name = 'speed-layer'",
     )
     .await;
     eventually("/readyz to say so", PATIENCE, || async {
@@ -134,7 +135,7 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
     scene.topic.produce([testing::TestMessage::new(0, "no tick")]).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
-    speed_layer.wait_stderr("a pooler stands before PostgreSQL", PATIENCE).await;
+    speed_layer.wait_stderr("a pooler is before PostgreSQL", PATIENCE).await;
     speed_layer.wait_stderr("indexed partition", PATIENCE).await;
     let address = http_address(&speed_layer).await;
     wait_ready(&address, 200).await;

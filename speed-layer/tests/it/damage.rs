@@ -50,7 +50,7 @@ async fn a_spoiled_price_is_never_stored_and_stops_its_own_partition_alone() {
 async fn a_spoiled_batch_that_may_be_skipped_is_recorded_as_a_gap() {
     let _turn = crate::elections::TURN.lock().await;
     let (scene, _cluster) = with_a_spoiled_batch().await;
-    // What is not recorded is not passed over, either.
+    // Messages that are not recorded are not passed over, either.
     assert!(scene.start(&["--migrations", "only"]).wait_exit(PATIENCE).await.success());
     sqlx::raw_sql(passing_over("kafka_gaps", "insert", "true"))
         .execute(scene.database.pool())
@@ -90,7 +90,7 @@ async fn with_batches_that_nobody_can_unpack() -> (Scene, TestCluster) {
         scene.topic.produce(ticks.map(|tick| TestMessage::new(partition, tick))).await;
     }
     cluster.second.stop().await;
-    // Behind 40 bytes of attributes, numbers and times stand the records.
+    // The records follow 40 bytes of attributes, numbers and times.
     cluster.second.remake(scene.topic.name(), 1, 10, |batch| {
         batch[40..72].iter_mut().for_each(|byte| *byte ^= 0xff)
     });

@@ -58,12 +58,16 @@ async fn a_late_tick_of_a_day_that_was_detached_renamed_or_is_part_of_a_month_is
     scene.topic.produce(["2025-06-06T10:00:00Z", "2025-06-07T10:00:00Z"].map(tick_at)).await;
     scene.wait_all_in().await;
     drop(speed_layer);
-    scene.execute("alter table realtime_stock detach partition realtime_days.realtime_stock_20250606;
+    scene
+        .execute(
+            "alter table realtime_stock detach partition \
+        realtime_days.realtime_stock_20250606;
          alter table realtime_days.realtime_stock_20250607 rename to a_day_of_june;
          create table july (like realtime_stock including all);
-         alter table realtime_stock attach partition july for values from ('2025-07-01Z') to ('2025-07-31 12:00Z')",
-    )
-    .await;
+         alter table realtime_stock attach partition july for values from ('2025-07-01Z') to \
+         ('2025-07-31 12:00Z')",
+        )
+        .await;
     let _speed_layer = scene.start(&[]);
     let late = [
         "2025-06-06T11:00:00Z",
@@ -99,7 +103,8 @@ async fn a_day_whose_detaching_was_broken_off_takes_ticks_again() {
     sqlx::raw_sql("begin; select * from realtime_stock").execute(&mut reading).await.unwrap();
     let mut detaching = scene.database.connection().await;
     sqlx::raw_sql("set statement_timeout = '500ms'").execute(&mut detaching).await.unwrap();
-    let detach = "alter table realtime_stock detach partition realtime_days.realtime_stock_20250606 concurrently";
+    let detach = "alter table realtime_stock detach partition \
+        realtime_days.realtime_stock_20250606 concurrently";
     assert!(sqlx::raw_sql(detach).execute(&mut detaching).await.is_err());
     drop(reading);
     let _speed_layer = scene.start(&[]);

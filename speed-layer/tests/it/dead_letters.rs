@@ -56,8 +56,10 @@ async fn what_lies_behind_a_message_that_is_not_taken_has_one_letter_however_oft
     scene.wait_all_in().await;
     let breaks = "create sequence tries;
                   create function breaks() returns trigger language plpgsql as
-                  $$ begin perform nextval('tries'); raise exception 'not now' using errcode = 'XX000'; end $$;
-                  create trigger breaks before insert on realtime_stock for each row execute function breaks()";
+                  $$ begin perform nextval('tries'); raise exception 'not now' using errcode = \
+                  'XX000'; end $$;
+                  create trigger breaks before insert on realtime_stock for each row execute \
+                  function breaks()";
     scene.execute(breaks).await;
     let broken = (0..20).map(|_| TestMessage::new(0, "no tick"));
     scene.topic.produce(std::iter::once(TestMessage::new(0, tick(6))).chain(broken)).await;
@@ -149,7 +151,7 @@ async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing(
     assert!(letters.high_watermarks().await[0] >= 9);
 }
 
-/// What was cut went in one request with the next one, was refused with it, and left out.
+/// A message that was cut went in one request with the next one, was refused with it, and left out.
 #[tokio::test]
 async fn of_several_letters_that_are_too_large_each_has_its_beginning_in_the_topic() {
     let scene = Scene::new(1).await;
@@ -239,7 +241,7 @@ async fn a_dead_letter_topic_that_goes_away_is_named_and_its_letters_arrive_when
         }
     })
     .await;
-    // What comes meanwhile is not read, which is no fault of the topic that it is in.
+    // Messages that come meanwhile are not read, which is no fault of their topic.
     scene.topic.produce([TestMessage::new(0, tick(2))]).await;
     eventually(
         "it to have been waited for longer than a silent partition is",

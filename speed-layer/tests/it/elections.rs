@@ -42,7 +42,7 @@ async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the
     trial
         .speed_layer
         .wait_stderr(
-            &format!("have no leader that can be reached: {}/1;", trial.scene.topic.name()),
+            &format!("partitions without a reachable leader: {}/1;", trial.scene.topic.name()),
             PATIENCE,
         )
         .await;
@@ -79,7 +79,7 @@ async fn a_partition_without_a_leader_holds_up_no_other_at_a_start_nor_at_a_reba
     send().await;
     eventually("the partitions that have a leader", PATIENCE, || async { written().await == 32 })
         .await;
-    one.wait_stderr(&format!("no leader that can be reached: {}/1;", scene.topic.name()), PATIENCE)
+    one.wait_stderr(&format!("without a reachable leader: {}/1;", scene.topic.name()), PATIENCE)
         .await;
     // Another instance joins, and takes over when the first one goes.
     let mut other = scene.start(&[]);

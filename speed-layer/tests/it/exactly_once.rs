@@ -28,7 +28,8 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
     assert_eq!(rejected, [(0, 2), (1, 0), (1, 1)]);
 
     let row: (String, String, String, Option<String>, String, i64) = sqlx::query_as(
-        "select symbol, (timestamp at time zone 'UTC')::text, open::text, high::text, close::text, volume::bigint
+        "select symbol, (timestamp at time zone 'UTC')::text, open::text, high::text, close::text, \
+         volume::bigint
          from realtime_stock where kafka_partition = 0 and kafka_offset = 0",
     )
     .fetch_one(scene.database.pool())
@@ -138,7 +139,7 @@ async fn what_was_read_of_a_lost_partition_is_not_written_twice_when_it_comes_ba
     let scene = Scene::new(1).await;
     let flags =
         ["--linger", "1m", "--batch-rows", "150", "--kafka-property", "session.timeout.ms=6000"];
-    // Of 200 messages 150 are a batch; the others wait in the next one until it is full.
+    // 150 of 200 messages are a batch; the others wait in the next one until it is full.
     let paused = scene.start(&flags);
     scene.send_ticks(1, 200).await;
     wait_for_rows(&scene, 150).await;
@@ -199,7 +200,7 @@ async fn kafka_is_told_the_offsets_for_lag_monitors() {
     assert_eq!(committed(&scene), Some(10));
 }
 
-/// What an instance says when it begins with these partitions, such as "0@5 1@7".
+/// The line that an instance logs when it begins with these partitions, such as "0@5 1@7".
 fn assigned(scene: &Scene, positions: &str) -> String {
     let positions: Vec<_> =
         positions.split(' ').map(|at| format!("{}/{at}", scene.topic.name())).collect();

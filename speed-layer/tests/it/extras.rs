@@ -25,7 +25,7 @@ async fn what_ticks_say_beside_price_and_volume_is_kept_also_where_a_batch_is_cu
     let scene = Scene::new(1).await;
     let mut migrating = scene.start(&["--migrations", "only"]);
     assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
-    // What is refused makes the batch be written in parts, whose ticks are read back from their
+    // A refused tick makes the batch be written in parts, whose ticks are read back from their
     // rows.
     let forbid = "alter table realtime_stock add constraint not_seven check (volume <> 17)";
     scene.execute(forbid).await;

@@ -6,9 +6,10 @@ use testing::{Child, TcpProxy, TestMessage, eventually};
 
 /// Ends every connection to the test's database: neither copying nor renaming it is possible
 /// before.
-const DISCONNECT: &str = "select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and pid <> pg_backend_pid()";
+const DISCONNECT: &str = "select pg_terminate_backend(pid) from pg_stat_activity where datname = \
+    '$database' and pid <> pg_backend_pid()";
 
-/// The database as it is now, under another name: what a standby that lags behind looks like later.
+/// Copies the database as it is now, under another name: this is how a lagging standby looks later.
 async fn copy_database(scene: &Scene, proxy: &mut TcpProxy) {
     proxy.cut().await;
     server(scene, DISCONNECT).await;
@@ -34,8 +35,7 @@ async fn wait_quiet_partition(scene: &Scene) {
     .await;
 }
 
-/// The standby is a copy of the database as it was a while ago: that is what one that lags behind
-/// looks like.
+/// The standby is a copy of the database as it was a while ago: this is how a lagging one looks.
 #[tokio::test]
 async fn after_a_failover_to_a_standby_that_lagged_what_it_lacks_is_written_again_and_only_that() {
     let scene = Scene::new(2).await;
@@ -50,8 +50,7 @@ async fn after_a_failover_to_a_standby_that_lagged_what_it_lacks_is_written_agai
     scene.wait_all_in().await;
 
     fail_over(&scene, &mut proxy).await;
-    // It is found at once that both partitions stand where they stood, although only one of them
-    // has news.
+    // It is found at once that both partitions have gone back, although only one of them has news.
     wait_quiet_partition(&scene).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;

@@ -85,7 +85,7 @@ async fn a_gap_that_may_be_skipped_is_recorded() {
     passes_over_the_gap(&scene).await;
 }
 
-/// Whoever skips it may end before Prometheus has asked.
+/// An instance that skips it may end before Prometheus has asked.
 #[tokio::test]
 async fn when_the_last_gap_was_is_told_by_whoever_skips_it_and_by_whoever_starts_later() {
     let scene = with_a_gap().await;
@@ -93,7 +93,7 @@ async fn when_the_last_gap_was_is_told_by_whoever_skips_it_and_by_whoever_starts
         let address = http_address(speed_layer).await;
         eventually("the time of the last gap", PATIENCE, || async {
             let told = metric(&address, "speed_layer_last_gap_timestamp_seconds");
-            // Of two clocks' seconds.
+            // Seconds of two clocks.
             let is_it = told.is_some_and(|told| told.abs_diff(at.cast_unsigned()) <= 60);
             if is_it { Ok(()) } else { Err(format!("{told:?}, not {at}")) }
         })
@@ -136,8 +136,8 @@ async fn truncated_and_grown() -> (Scene, Child) {
     (scene, speed_layer)
 }
 
-/// What the line asks for was forgotten by the restart that it takes, and five messages were lost
-/// in silence.
+/// The gap that the line asks about was forgotten by the restart that it takes, and five messages
+/// were lost in silence.
 #[tokio::test]
 async fn a_log_that_was_cut_and_has_grown_is_read_from_its_end_on_after_a_restart_with_skip() {
     let (scene, mut speed_layer) = truncated_and_grown().await;
@@ -200,7 +200,8 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
     let harm = "update kafka_offsets set next_offset = 1000 where partition = 0;
                 create function stay() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(600); return new; end $$;
-                create trigger stay before insert on kafka_gaps for each row execute function stay()";
+                create trigger stay before insert on kafka_gaps for each row execute function \
+                stay()";
     scene.execute(harm).await;
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let begun = Instant::now();
@@ -213,7 +214,7 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
         .await;
     }
     assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
-    speed_layer.wait_stderr("PostgreSQL does not take what that needs", PATIENCE).await;
+    speed_layer.wait_stderr("PostgreSQL refuses the start offset", PATIENCE).await;
     scene.execute("drop function stay() cascade").await;
     scene.wait_count("the gap", "select count(*) from kafka_gaps", 1).await;
 }
@@ -230,7 +231,7 @@ async fn of_many_partitions_all_begin_but_the_one_whose_question_takes_for_ever(
                 when (new.partition = 0) execute function stay()";
     scene.execute(harm).await;
     let speed_layer = scene.start(&["--on-gap", "skip"]);
-    let first = format!("{}/0: where to begin is not known yet", scene.topic.name());
+    let first = format!("{}/0: the start offset is unknown", scene.topic.name());
     speed_layer.wait_stderr(&first, PATIENCE).await;
     scene
         .topic
@@ -257,7 +258,8 @@ async fn gaps_whose_records_take_some_seconds_each_are_recorded_one_after_the_ot
     let harm = "update kafka_offsets set next_offset = 3, log_end = 2;
                 create function stay() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(2); return new; end $$;
-                create trigger stay before insert on kafka_gaps for each row execute function stay()";
+                create trigger stay before insert on kafka_gaps for each row execute function \
+                stay()";
     scene.execute(harm).await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
     scene.wait_count("each gap", "select count(*) from kafka_gaps", 4).await;
@@ -308,7 +310,7 @@ async fn an_offset_that_was_moved_behind_the_end_that_was_seen_is_where_to_begin
     assert!(gaps.is_empty(), "{gaps:?}");
 }
 
-/// A frozen owner's batch begins where the offset stands, but of the log as it was before.
+/// A frozen owner's batch begins at the stored offset, but with the log as it was before.
 #[tokio::test]
 async fn an_offset_that_was_moved_back_and_has_come_to_the_same_again_is_another_instances() {
     let scene = Scene::new(1).await;
@@ -365,12 +367,13 @@ async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
     sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
     let refuse = "create function refuse() returns trigger language plpgsql as
                   $$ begin raise exception 'not in this table' using errcode = '0A000'; end $$;
-                  create trigger refuse before insert on kafka_gaps for each row execute function refuse()";
+                  create trigger refuse before insert on kafka_gaps for each row execute function \
+                  refuse()";
     scene.execute(refuse).await;
 
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let address = http_address(&speed_layer).await;
-    let line = speed_layer.wait_stderr("PostgreSQL does not take what that needs", PATIENCE).await;
+    let line = speed_layer.wait_stderr("PostgreSQL refuses the start offset", PATIENCE).await;
     assert!(line.contains(&format!("{}/0", scene.topic.name())), "{line}");
     assert!(line.contains("not in this table"), "{line}");
     // Each of them while the other is asked about again and again.

@@ -4,7 +4,7 @@ use crate::scene::{Fate, PATIENCE, Scene, http_address, metric, tick, wait_ready
 use std::time::Duration;
 use testing::{Child, TestMessage, TestTopic, eventually};
 
-/// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old
+/// Ten ticks of the topic are written; then it is recreated with fifteen others, so that the old
 /// offset is in its range.
 async fn with_a_topic_made_anew() -> Scene {
     let scene = Scene::read_and_stopped(1, 10).await;
@@ -19,7 +19,7 @@ async fn a_topic_that_was_made_anew_ends_the_process_with_a_sentence_by_default(
     let mut speed_layer = scene.start(&[]);
     assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
     let line = speed_layer.stderr().last().cloned().unwrap();
-    for part in [scene.topic.name(), "was made anew", "source 1", "--on-gap skip"] {
+    for part in [scene.topic.name(), "was recreated", "source 1", "--on-gap skip"] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 10);
@@ -95,7 +95,7 @@ async fn a_topic_that_was_entered_without_its_ids_learns_them_and_is_told_apart_
     scene.topic.make_anew(1).await;
     let mut speed_layer = scene.start(&[]);
     assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
-    assert!(speed_layer.stderr().last().unwrap().contains("was made anew"));
+    assert!(speed_layer.stderr().last().unwrap().contains("was recreated"));
 }
 
 #[tokio::test]
@@ -107,7 +107,8 @@ async fn of_two_instances_that_enter_a_topic_at_once_one_of_which_knows_no_id_no
     assert!(migrating.wait_exit(PATIENCE).await.success());
     // Another one is at it.
     let mut entering = scene.database.pool().begin().await.unwrap();
-    let enter = "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ($1, '', $2, '', 1)";
+    let enter = "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) \
+        values ($1, '', $2, '', 1)";
     let query = sqlx::query(enter).bind(scene.group()).bind(scene.topic.name());
     query.execute(&mut *entering).await.unwrap();
     let _speed_layer = scene.start(&[]);
@@ -168,7 +169,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     .unwrap();
     by_topic.sort_by_key(|(_, count)| *count);
     assert_eq!(by_topic, [(scene.topic.name().to_owned(), 10), (other.name().to_owned(), 20)]);
-    // And so they are after a restart.
+    // They are so after a restart, too.
     speed_layer.sigterm();
     speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&["--topic", &topics]);
@@ -295,7 +296,7 @@ async fn a_database_that_numbers_its_sources_otherwise_after_an_outage_gets_no_t
     assert_eq!(speed_layer.exit_status(), None);
 }
 
-/// As `pg_restore` has it between its data and its keys: what was entered then was there twice.
+/// Like `pg_restore` between its data and its keys: rows that were entered then were there twice.
 #[tokio::test]
 async fn nothing_is_entered_or_begun_while_a_restore_has_not_made_the_keys() {
     let scene = Scene::new(2).await;

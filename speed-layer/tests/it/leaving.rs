@@ -59,7 +59,7 @@ async fn leave_unheard(protocol: &str, proxy: &mut TcpProxy) {
     wait_assigned(&scene, protocol).await;
     scene.assert_each_once().await;
 
-    // What arrives late is of a member that is gone.
+    // An answer that arrives late is of a member that is gone.
     proxy.restore().await;
     scene.send_ticks(2, 100).await;
     scene.wait_all_in().await;
@@ -86,7 +86,7 @@ async fn end_unheard(protocol: &str, proxy: &mut TcpProxy) {
 
     proxy.stall().await;
     lose_all(&scene).await;
-    // That is said once the session is over.
+    // That is logged once the session is over.
     speed_layer.wait_stderr("the database is an older state of itself", PATIENCE).await;
     wait_ready(&address, 503).await;
     scene.send_ticks(1, 100).await;

@@ -54,7 +54,8 @@ async fn an_instance_that_is_fenced_after_its_partition_moved_reads_on_when_it_g
     let address = http_address(&fenced).await;
     scene.send_ticks(1, 100).await;
     scene.wait_all_in().await;
-    // What it has read by now is on its way to PostgreSQL, and another instance gets the partition.
+    // The messages that it has read by now are on their way to PostgreSQL, and another instance
+    // gets the partition.
     proxy.cut().await;
     scene.send_ticks(1, 100).await;
     fenced.wait_stderr("trying again", PATIENCE).await;
@@ -123,7 +124,7 @@ async fn lag_and_readiness_fall_back_when_a_session_ends() {
         .await
         .unwrap();
     speed_layer.wait_stderr("another instance has moved", PATIENCE).await;
-    // The transaction that found it is over, so whoever has the partition need not wait for it.
+    // The transaction that found it is over, so the partition's owner need not wait for it.
     let row_locks = "select count(*) from pg_locks
         where database = (select oid from pg_database where datname = current_database())
         and relation = 'kafka_offsets'::regclass and mode in ('RowShareLock', 'RowExclusiveLock')";

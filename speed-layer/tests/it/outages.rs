@@ -216,7 +216,8 @@ pub async fn server(scene: &Scene, sql: &str) {
 async fn a_full_disk_is_waited_for() {
     // A disk cannot be filled here; the server's error for it can be raised.
     let full = "create function full_disk() returns trigger language plpgsql as
-                $$ begin raise exception 'could not extend file' using errcode = 'disk_full'; end $$;
+                $$ begin raise exception 'could not extend file' using errcode = 'disk_full'; end \
+                $$;
                 create trigger full_disk before insert on minute_bars execute function full_disk()";
     recovers_from(&Scene::new(1).await, full, "drop trigger full_disk on minute_bars").await;
 }
@@ -224,7 +225,8 @@ async fn a_full_disk_is_waited_for() {
 #[tokio::test]
 async fn a_database_that_takes_no_connections_is_waited_for() {
     let closed = "alter database $database with allow_connections false;
-                  select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database'";
+                  select pg_terminate_backend(pid) from pg_stat_activity where datname = \
+                  '$database'";
     recovers_from(
         &Scene::new(1).await,
         closed,
@@ -239,7 +241,8 @@ async fn a_statement_timeout_of_the_database_is_for_others() {
     // A tick takes longer than that.
     let slow = "create function slow() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(0.5); return new; end $$;
-                create trigger slow before insert on minute_bars for each row execute function slow()";
+                create trigger slow before insert on minute_bars for each row execute function \
+                slow()";
     let mut migrating = scene.start(&["--migrations", "only"]);
     assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
     execute(&scene, slow).await;
@@ -293,7 +296,7 @@ async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
                    and datname = current_database() and wait_event_type = 'Lock'";
     scene.wait_count("the speed layer to wait for the lock", waiting, 1).await;
     assert_eq!(speed_layer.exit_status(), None);
-    // As long as the lock lasts, and through one try after the other, nothing is said to work.
+    // As long as the lock lasts, and through one try after the other, nothing is logged as working.
     wait_ready(&address, 503).await;
     eventually("several tries", PATIENCE, || async {
         let (status, body) = get(&address, "/readyz");

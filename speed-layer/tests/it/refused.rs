@@ -17,7 +17,8 @@ async fn prepared(sql: &'static str) -> Scene {
 
 async fn refused(scene: &Scene) -> Vec<(String, String)> {
     sqlx::query_as(
-        "select detail, convert_from(value, 'UTF8') from rejected_ticks where reason = 'refused_by_database'
+        "select detail, convert_from(value, 'UTF8') from rejected_ticks where reason = \
+         'refused_by_database'
          order by kafka_partition, kafka_offset",
     )
     .fetch_all(scene.database.pool())
@@ -36,7 +37,8 @@ async fn linger(scene: &Scene, body: &str) {
     let sql = format!(
         "create function linger() returns trigger language plpgsql as
          $$ begin {body} return new; end $$;
-         create trigger linger before insert on realtime_stock for each row execute function linger()"
+         create trigger linger before insert on realtime_stock for each row execute function \
+         linger()"
     );
     scene.execute(&sql).await;
 }
@@ -85,7 +87,8 @@ async fn a_tick_that_a_trigger_or_a_number_s_range_forbids_is_kept_aside() {
         let sql = format!(
             "create function watch() returns trigger language plpgsql as
              $$ begin if new.volume = 3 then {raise}; end if; return new; end $$;
-             create trigger watch before insert on realtime_stock for each row execute function watch()"
+             create trigger watch before insert on realtime_stock for each row execute function \
+             watch()"
         );
         let scene = prepared(sql.leak()).await;
         scene.send_ticks(1, 20).await;
@@ -128,7 +131,7 @@ async fn a_batch_that_takes_too_long_is_made_smaller() {
     assert!(line.contains("messages at once"), "{line}");
 }
 
-/// What this side gives up, the server goes on waiting for, and its lock is met by the next try.
+/// A statement that this side gives up goes on at the server, and its lock is met by the next try.
 #[tokio::test]
 async fn a_batch_is_made_smaller_where_the_way_to_the_server_is_too_slow_for_it() {
     let scene = Scene::new(1).await;
@@ -158,11 +161,11 @@ async fn a_log_line_for_a_collector_has_what_it_names_as_members_and_its_session
     let speed_layer = scene.start(&["--log-format", "json"]);
     let line = speed_layer.wait_stderr("PostgreSQL refuses message", PATIENCE).await;
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let place = format!("{}/0/7", scene.topic.name());
     assert_eq!(
-        (line["level"].as_str(), line["message_at"].as_str()),
-        (Some("WARN"), Some(&*place))
+        (line["level"].as_str(), line["topic"].as_str()),
+        (Some("WARN"), Some(scene.topic.name()))
     );
+    assert_eq!((line["partition"].as_i64(), line["offset"].as_i64()), (Some(0), Some(7)));
     assert!(line["error"].as_str().unwrap().contains("not_seven"), "{line}");
     let spans: Vec<_> = line["spans"]
         .as_array()
@@ -189,7 +192,8 @@ pub fn passing_over(table: &str, timing: &str, which: &str) -> &'static str {
     let sql = format!(
         "create function pass_over() returns trigger language plpgsql as
          $$ begin if {which} then return null; end if; return new; end $$;
-         create trigger pass_over before {timing} on {table} for each row execute function pass_over()"
+         create trigger pass_over before {timing} on {table} for each row execute function \
+         pass_over()"
     );
     sql.leak()
 }
@@ -278,7 +282,7 @@ async fn a_partition_whose_messages_are_all_refused_holds_up_no_other() {
     wait_ready(&address, 200).await;
 }
 
-/// What lay behind the first days was tried all the same, and taken for another instance's doing.
+/// Ticks after the first days were tried all the same, and taken for another instance's doing.
 #[tokio::test]
 async fn a_refused_message_among_hundreds_of_days_is_kept_aside_and_holds_nothing_up() {
     let scene = prepared("alter table realtime_stock add check (symbol <> 'BAD')").await;
@@ -311,7 +315,7 @@ async fn what_is_gone_for_all_messages_is_said_of_none_and_waited_for() {
     for (harm, mend) in cases {
         let (scene, speed_layer, address) = three_apart(&[]).await;
         scene.execute(harm).await;
-        // Of a day that has no partition yet.
+        // A day that has no partition yet.
         let of_another_day = r#"{"symbol":"S0","timestamp":"2025-05-20T14:00:00Z","price":1}"#;
         scene.topic.produce([TestMessage::new(0, of_another_day)]).await;
         send_apart(&scene, 20..40).await;
@@ -371,7 +375,8 @@ async fn a_message_at_which_something_breaks_holds_up_its_partition_alone_and_is
         let sql = format!(
             "create function break_at() returns trigger language plpgsql as
              $$ begin if new.symbol = 'BREAK' then {harm}; end if; return new; end $$;
-             create trigger break_at before insert on {table} for each row execute function break_at()"
+             create trigger break_at before insert on {table} for each row execute function \
+             break_at()"
         );
         scene.execute(&sql).await;
         send_apart(&scene, 20..30).await;
@@ -509,7 +514,8 @@ async fn a_slow_message_is_given_its_time_beside_one_at_which_something_breaks()
     let speed_layer = scene.start(&["--writer-timeout", "8s", "--linger", "1s"]);
     scene.send_ticks(3, 5).await;
     scene.wait_all_in().await;
-    let body = "if new.symbol = 'BROKEN' then raise exception 'out of order' using errcode = 'XX000'; end if;
+    let body = "if new.symbol = 'BROKEN' then raise exception 'out of order' using errcode = \
+        'XX000'; end if;
                 if new.symbol = 'SLOW' then perform pg_sleep(6); end if;";
     linger(&scene, body).await;
     // Together they take longer than the limit.
@@ -573,7 +579,8 @@ async fn what_one_writer_cannot_hand_over_stops_no_other() {
                   end loop;
                   return new;
                end $$;
-               create trigger linger before insert on realtime_stock for each row execute function linger()";
+               create trigger linger before insert on realtime_stock for each row execute function \
+               linger()";
     scene.execute(sql).await;
     let of = |partition, numbers: std::ops::Range<i64>| {
         numbers.map(move |number| TestMessage::new(partition, tick(number))).collect::<Vec<_>>()
@@ -604,7 +611,8 @@ async fn what_one_writer_cannot_hand_over_stops_no_other() {
 async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects_no_tick() {
     let raise = "create function refuse() returns trigger language plpgsql as
                  $$ begin raise exception 'not here'; end $$;
-                 create trigger refuse before insert or update on {table} for each row execute function refuse()";
+                 create trigger refuse before insert or update on {table} for each row execute \
+                 function refuse()";
     let refusing = |table: &str| -> &'static str { raise.replace("{table}", table).leak() };
     let cases = [
         ("minute_bars", passing_over("minute_bars", "insert or update", "true"), NO_MORE_TRIGGER),
@@ -612,7 +620,8 @@ async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects
         (
             "kafka_offsets",
             "create function stay() returns trigger language plpgsql as 'begin return old; end';
-             create trigger stay before update on kafka_offsets for each row execute function stay()",
+             create trigger stay before update on kafka_offsets for each row execute function \
+             stay()",
             "drop function stay() cascade",
         ),
         (

@@ -34,13 +34,15 @@ fn trade(schema: u32, symbol: &str, number: i64) -> Vec<u8> {
 }
 
 async fn rows(scene: &Scene) -> Vec<String> {
-    let sql = "select concat_ws(' ', symbol, timestamp at time zone 'UTC', open, close, coalesce(volume::text, '-'))
+    let sql = "select concat_ws(' ', symbol, timestamp at time zone 'UTC', open, close, \
+        coalesce(volume::text, '-'))
                from realtime_stock order by kafka_partition, kafka_offset";
     sqlx::query_scalar(sql).fetch_all(scene.database.pool()).await.unwrap()
 }
 
 async fn rejects(scene: &Scene) -> Vec<String> {
-    let sql = "select concat_ws(' ', kafka_offset, reason, detail) from rejected_ticks order by kafka_offset";
+    let sql = "select concat_ws(' ', kafka_offset, reason, detail) from rejected_ticks order by \
+        kafka_offset";
     sqlx::query_scalar(sql).fetch_all(scene.database.pool()).await.unwrap_or_default()
 }
 
@@ -198,7 +200,7 @@ async fn a_partition_waits_for_a_registry_that_is_away_and_the_others_are_read()
     let scene = Scene::new(2).await;
     let (first, second) =
         (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
-    // Of the second schema nothing is known for a while.
+    // Nothing is known of the second schema for a while.
     let (status, path) = (Arc::new(AtomicU16::new(503)), format!("/schemas/ids/{second}"));
     let now = Arc::clone(&status);
     let proxy =
@@ -498,7 +500,8 @@ async fn a_registry_that_lets_nobody_in_does_not_stand_before_another_one() {
     let urls = format!("http://{},{}", closed.address(), registry.url());
     let mut speed_layer = scene.start(&["--schema-registry", &urls]);
     wait_for_ticks(&scene, 1).await;
-    // What neither gives stands, as one of them has not said that there is none.
+    // A schema that neither gives stalls the partition, as one of them has not said that there is
+    // none.
     scene.topic.produce([TestMessage::new(0, trade(schema + 100, "A", 1))]).await;
     let line = speed_layer.wait_stderr("answers 401: who?", PATIENCE).await;
     assert!(line.contains("trying again"), "{line}");

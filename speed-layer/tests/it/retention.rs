@@ -55,7 +55,8 @@ async fn a_day_that_is_dropped_by_hand_is_recorded_so_and_one_that_cannot_be_say
     let _speed_layer = scene.start(&["--upkeep-interval", "1h"]);
     scene.topic.produce([9, 0].map(tick_of)).await;
     scene.wait_all_in().await;
-    let by_hand = "select drop_realtime_day((select name from realtime_partitions where to_time <= now()))::integer::bigint";
+    let by_hand = "select drop_realtime_day((select name from realtime_partitions where to_time <= \
+        now()))::integer::bigint";
     assert_eq!(scene.count(by_hand).await, 1);
     assert_eq!(scene.count(ENDED).await, 0);
     let recorded =
@@ -77,7 +78,7 @@ async fn without_retention_nothing_is_dropped() {
     assert_eq!(scene.count(ENDED).await, 2);
 }
 
-/// A clock that jumps ahead looks the same as ticks that stay behind.
+/// A clock that jumps ahead looks like ticks that are late.
 #[tokio::test]
 async fn days_are_old_only_beside_the_newest_ticks() {
     let scene = Scene::new(1).await;

@@ -1,4 +1,4 @@
-//! What Kafka lets this user do, and when it does not any more.
+//! The rights of this user in Kafka, and the time when they are gone.
 
 use crate::elections::TURN;
 use crate::scene::{PATIENCE, Scene, get, http_address, tick, wait_ready};
@@ -6,7 +6,7 @@ use testing::{Child, TestCluster, TestMessage, TestTopic, eventually};
 
 const DENY: [&str; 3] = ["--add", "--deny-principal", "User:*"];
 const DENY_NO_MORE: [&str; 3] = ["--remove", "--deny-principal", "User:*"];
-/// What is allowed is all that is, until the last of these is gone.
+/// A right holds as long as one of its rules is there.
 const ALLOW: [&str; 3] = ["--add", "--allow-principal", "User:*"];
 const ALLOW_NO_MORE: [&str; 3] = ["--remove", "--allow-principal", "User:*"];
 
@@ -95,8 +95,7 @@ async fn of_several_topics_one_that_may_not_be_read_holds_up_no_other() {
     wait_ready(&address, 200).await;
 }
 
-/// As docs/operations.md lists them; beside them nobody may do anything with the topics and the
-/// group.
+/// The rights that docs/operations.md lists; nobody has any others on the topics and the group.
 #[tokio::test]
 async fn the_rights_that_the_manual_lists_are_enough() {
     let _turn = TURN.lock().await;

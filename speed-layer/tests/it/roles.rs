@@ -33,7 +33,8 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
         "with entered as (
              insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
              values ($2, '', $1, '', 1) returning source)
-         insert into kafka_offsets (source, partition, next_offset) select source, 0, 99 from entered",
+         insert into kafka_offsets (source, partition, next_offset) select source, 0, 99 from \
+         entered",
     )
     .bind(scene.topic.name())
     .bind(scene.group())
@@ -48,15 +49,27 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
         .topic
         .produce([day_ago(400), day_ago(2), day_ago(0), TestMessage::new(0, "no tick")])
         .await;
-    eventually("a gap, a reject, and one day dropped, one indexed, one being written", PATIENCE, || async {
-        let seen = [
-            scene.count("select count(*) from kafka_gaps").await,
-            scene.count("select count(*) from rejected_ticks").await,
-            scene.count("select count(*) from realtime_partitions where to_time <= now()").await,
-            scene.count("select count(*) from pg_indexes where indexname like '%_symbol_timestamp_idx'").await,
-        ];
-        if seen == [1, 1, 1, 1] { Ok(()) } else { Err(format!("{seen:?}")) }
-    })
+    eventually(
+        "a gap, a reject, and one day dropped, one indexed, one being \
+        written",
+        PATIENCE,
+        || async {
+            let seen = [
+                scene.count("select count(*) from kafka_gaps").await,
+                scene.count("select count(*) from rejected_ticks").await,
+                scene
+                    .count("select count(*) from realtime_partitions where to_time <= now()")
+                    .await,
+                scene
+                    .count(
+                        "select count(*) from pg_indexes where indexname like \
+                '%_symbol_timestamp_idx'",
+                    )
+                    .await,
+            ];
+            if seen == [1, 1, 1, 1] { Ok(()) } else { Err(format!("{seen:?}")) }
+        },
+    )
     .await;
 }
 
@@ -76,8 +89,10 @@ async fn speed_writer_may_do_nothing_else() {
             "truncate realtime_days.realtime_stock_20250606",
             "drop table realtime_days.realtime_stock_20250606",
             "alter table realtime_stock detach partition realtime_days.realtime_stock_20250606",
-            "create function realtime_days.mine() returns trigger language plpgsql as 'begin return null; end'",
-            "create trigger mine before insert on realtime_stock for each row execute function suppress_redundant_updates_trigger()",
+            "create function realtime_days.mine() returns trigger language plpgsql as 'begin \
+             return null; end'",
+            "create trigger mine before insert on realtime_stock for each row execute function \
+             suppress_redundant_updates_trigger()",
             "create table realtime_days.mine (i int)",
             "delete from realtime_upkeep",
             "delete from dropped_days",
@@ -162,7 +177,8 @@ async fn grafana_reader_cannot_stop_writers_with_a_lock() {
     let mut reader = PgConnection::connect(&scene.database.url_of("grafana_reader")).await.unwrap();
     // That of sqlx's migrations, by its rule, and every one that this project has ever had.
     let take = "set transaction_read_only = off;
-        select pg_advisory_lock(hashtext(name)) from unnest(array['stocks.realtime_stock.partitions',
+        select pg_advisory_lock(hashtext(name)) from \
+        unnest(array['stocks.realtime_stock.partitions',
             'stocks.realtime_stock.upkeep', 'stocks.grants', 'stocks.migrations']) as name";
     sqlx::raw_sql(take).execute(&mut reader).await.unwrap();
     let mut command = scene.command();
@@ -193,7 +209,8 @@ async fn the_roles_are_made_without_a_superuser() {
     for sql in [
         format!("create role {manager} login createdb createrole password '{password}'"),
         format!(
-            "grant stocks_owner, speed_writer, batch_writer, grafana_reader to {manager} with admin option"
+            "grant stocks_owner, speed_writer, batch_writer, grafana_reader to {manager} with \
+             admin option"
         ),
     ] {
         scene.execute(&sql).await;
@@ -264,7 +281,8 @@ async fn every_table_has_a_role_that_may_change_it() {
     scene.database.set_up_roles().await;
     let orphans: Vec<String> = sqlx::query_scalar(
         "select relname::text from pg_class
-         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname <> '_sqlx_migrations'
+         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname <> \
+         '_sqlx_migrations'
            -- Only its function writes it.
            and relname <> 'dropped_days'
            and not has_table_privilege('speed_writer', oid, 'insert, update')
@@ -295,9 +313,11 @@ async fn tables_from_before_the_roles_are_handed_over_with_all_that_belongs_to_t
     assert!(said.contains("belong to") && said.contains("hand-over.sql"), "{said}");
     scene.database.hand_over().await;
     let of_others = "select count(*) from (
-                         select relowner as owner from pg_class where relnamespace = 'public'::regnamespace
+                         select relowner as owner from pg_class where relnamespace = \
+                         'public'::regnamespace
                          union all
-                         select proowner from pg_proc where pronamespace = 'public'::regnamespace) as made
+                         select proowner from pg_proc where pronamespace = 'public'::regnamespace) \
+                         as made
                      where owner <> 'stocks_owner'::regrole";
     assert_eq!(scene.count(of_others).await, 0);
 

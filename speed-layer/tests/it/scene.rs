@@ -15,7 +15,7 @@ pub struct Scene {
     pub topic: TestTopic,
 }
 
-/// What became of one message: the table that it is in.
+/// The table that one message is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Written,
@@ -28,7 +28,8 @@ impl Scene {
         Self { database, topic }
     }
 
-    /// Of an instance that has written so many ticks of each partition, and was stopped.
+    /// The scene after an instance that has written so many ticks of each partition, and was
+    /// stopped.
     pub async fn read_and_stopped(partitions: i32, count: i64) -> Self {
         let scene = Self::new(partitions).await;
         scene.send_ticks(partitions, count).await;

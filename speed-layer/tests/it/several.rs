@@ -8,7 +8,7 @@ use testing::{TestMessage, eventually};
 const ELEMENTS: i64 = 20;
 const BROKEN: i64 = 7;
 
-/// An array at its top, or in `data` beside other members. Some share their millisecond, and one
+/// An array at its top, or in `data` next to other members. Some share their millisecond, and one
 /// element is broken.
 fn message(number: i64) -> String {
     let element = |index: i64| match index {
@@ -72,7 +72,8 @@ async fn each_element_is_written_once_though_instances_are_killed_and_joined() {
     let places =
         "select count(distinct (kafka_partition, kafka_offset, kafka_index)) from realtime_stock";
     assert_eq!(scene.count(places).await, 2 * 600 * (ELEMENTS - 1));
-    let broken = "select count(*) from rejected_ticks where kafka_index = 7 and reason = 'missing_field' and value = '{}'";
+    let broken = "select count(*) from rejected_ticks where kafka_index = 7 and reason = \
+        'missing_field' and value = '{}'";
     assert_eq!(scene.count(broken).await, 2 * 600);
     // Offsets are those of messages.
     assert_eq!(scene.count("select sum(next_offset)::bigint from kafka_offsets").await, 2 * 600);
@@ -102,7 +103,8 @@ async fn a_message_whose_ticks_postgresql_refuses_is_kept_aside_and_all_others_a
         (7, 7)
     );
     let rejects: Vec<(i64, i16, String)> = sqlx::query_as(
-        "select kafka_offset, kafka_index, reason from rejected_ticks order by kafka_offset, kafka_index",
+        "select kafka_offset, kafka_index, reason from rejected_ticks order by kafka_offset, \
+         kafka_index",
     )
     .fetch_all(scene.database.pool())
     .await

@@ -16,7 +16,7 @@ async fn only_committed_transactions_are_written_and_their_markers_are_no_gap() 
     let written = || async { scene.count("select count(*) from realtime_stock").await == 20 };
     eventually("the two committed transactions", PATIENCE, written).await;
 
-    // The offsets behind the last marker are found again after a restart.
+    // The offsets after the last marker are found again after a restart.
     speed_layer.sigterm();
     speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&[]);

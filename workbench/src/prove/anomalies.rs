@@ -5,7 +5,7 @@ use anomalies::bars::hours;
 use anomalies::causal::{self, MOST_SYMBOLS, Market, State, SymbolTick};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::hindsight;
-use anomalies::{Finding, Place, Quote, Tick};
+use anomalies::{Finding, Quote, Tick, TickId};
 use futures::TryStreamExt;
 use service::cli::{AnomalyArgs, Detectors};
 use sqlx::postgres::PgRow;
@@ -17,7 +17,7 @@ const TICKS: &str = include_str!("../../sql/prove/ticks.sql");
 const FOUND: &str = include_str!("../../sql/prove/found.sql");
 
 /// Where it is, the symbol, what was found, by which detector and version, and its score's bits.
-type Shown = ((i16, i32, Place), String, String, (String, i32), u64);
+type Shown = ((i16, i32, TickId), String, String, (String, i32), u64);
 
 /// `None` where both are the same, or where no detectors ran.
 pub async fn compare(
@@ -95,6 +95,6 @@ fn tick(row: &PgRow, conditions: &Conditions) -> Tick {
     }
 }
 
-fn place(row: &PgRow) -> Place {
-    Place { offset: row.get(2), index: row.get::<i16, _>(3).cast_unsigned() }
+fn place(row: &PgRow) -> TickId {
+    TickId { offset: row.get(2), index: row.get::<i16, _>(3).cast_unsigned() }
 }

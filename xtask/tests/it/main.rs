@@ -9,6 +9,7 @@
 mod circles;
 mod docs;
 mod sources;
+mod widths;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -96,24 +96,33 @@ fn hidden(call: &[&str]) -> Vec<String> {
     filled_in.into_iter().filter(is_hidden).collect()
 }
 
-/// Whether a sentence of the batch layer's names something and has no member at all. Less is asked
-/// of it as yet: one member excuses the others.
-fn hides_all(call: &[&str]) -> bool {
-    Line::of(call).is_some_and(|line| line.members.is_empty() && !line.filled_in.is_empty())
-}
-
 #[test]
 fn what_a_logged_sentence_names_is_a_member_of_its_line_as_well() {
     let mut found = Vec::new();
     for (path, text) in of_crates(&DEPLOYED, "src") {
-        let batch = ["hourly", "reconciliation", "batch-layer"];
-        let is_batch = batch.iter().any(|name| path.starts_with(workspace().join(name)));
         for name in ["tracing::error!", "tracing::warn!", "tracing::info!"] {
             for call in calls(&text, name) {
-                let is_wrong = if is_batch { hides_all(&call) } else { !hidden(&call).is_empty() };
-                if is_wrong {
-                    let hidden = hidden(&call).join(", ");
+                let hidden = hidden(&call).join(", ");
+                if !hidden.is_empty() {
                     found.push(format!("{}: {hidden}: {}", path.display(), call.join(", ")));
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// A source is the database's number of a topic, which no collector can join with anything else.
+#[test]
+fn a_line_with_a_source_or_a_partition_has_the_topic_too() {
+    let mut found = Vec::new();
+    for (path, text) in of_crates(&["service", "speed-layer"], "src") {
+        for name in ["error!", "warn!", "info!", "debug!"] {
+            for call in calls(&text, &format!("tracing::{name}")) {
+                let Some(Line { members, .. }) = Line::of(&call) else { continue };
+                let has = |member: &str| members.contains(&member);
+                if (has("source") || has("partition")) && !has("topic") || has("message_at") {
+                    found.push(format!("{}: {}", path.display(), call.join(", ")));
                 }
             }
         }
@@ -129,8 +138,6 @@ fn a_sentence_hides_what_is_no_member() {
     let calls: Vec<Vec<&str>> = calls(text, "tracing::warn!").collect();
     let found: Vec<String> = calls.iter().map(|call| hidden(call).join(" ")).collect();
     assert_eq!(found, ["at", "", "", "group why", "", "other"]);
-    let all: Vec<bool> = calls.iter().map(|call| hides_all(call)).collect();
-    assert_eq!(all, [true, false, false, true, false, false]);
 }
 
 /// Of the crates that `hourly` is made of `service` alone can have librdkafka, by a feature.

@@ -44,7 +44,7 @@ impl FromStr for Conditions {
         loop {
             let path = reader.path("the member")?;
             if !reader.skip('=') {
-                return Err(format!("expected = behind {path}, as type=trade|ticker"));
+                return Err(format!("expected = after {path}, as type=trade|ticker"));
             }
             let mut values = vec![reader.value(&path)?];
             while reader.skip('|') {
@@ -81,11 +81,11 @@ mod tests {
     fn what_cannot_be_meant_is_refused_with_what_was_expected() {
         for (text, said) in [
             ("", "empty name"),
-            ("type", "expected = behind type"),
+            ("type", "expected = after type"),
             ("type=", "empty value"),
             ("type=a|", "empty value"),
             ("type=a,type=b", "twice"),
-            ("type=\"a\"b", "'b' behind a name"),
+            ("type=\"a\"b", "'b' after a name"),
         ] {
             let error = text.parse::<Conditions>().unwrap_err();
             assert!(error.contains(said), "{text}: {error}");

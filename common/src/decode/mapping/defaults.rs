@@ -2,8 +2,8 @@
 
 use super::field::Field;
 
-/// Of each field, written without `_`, `-` and blanks, and in lower case. docs/message-format.md
-/// has the list.
+/// The usual names of each field, written without `_`, `-` and blanks, and in lower case.
+/// docs/message-format.md has the list.
 const OTHER_NAMES: [(Field, &[&str]); 11] = [
     (
         Field::Symbol,

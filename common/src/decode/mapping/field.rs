@@ -4,12 +4,12 @@ use crate::named::named_enum;
 use std::fmt;
 
 named_enum! {
-    /// A field of a tick that a message may hold. `Price` stands for open and close.
+    /// A field of a tick that a message may hold. `Price` means open and close.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Field {
-        /// What was traded.
+        /// The traded volume.
         Symbol => "symbol",
-        /// When.
+        /// The time.
         Timestamp => "timestamp",
         /// The price of a trade: its open and close.
         Price => "price",
@@ -35,7 +35,7 @@ named_enum! {
         /// Whether the message takes a trade back or corrects one; it becomes one of the
         /// conditions. It has no usual name.
         Correction => "correction",
-        /// Of a time whose date stands in another member, which is the timestamp then. It has no
+        /// The time of day, if the date is another member, which is the timestamp then. It has no
         /// usual name.
         TimeOfDay => "time_of_day",
     }
@@ -47,8 +47,8 @@ impl Field {
         matches!(self, Self::Sequence | Self::Correction | Self::TimeOfDay)
     }
 
-    /// Whether who says where this field stands says that `other` stands nowhere else, or is not
-    /// there: the prices of a bar and the one of a trade exclude each other.
+    /// Whether a mapping of this field implies that `other` is nowhere else, or is absent: the
+    /// prices of a bar and the one of a trade exclude each other.
     #[must_use]
     pub fn excludes(self, other: Self) -> bool {
         let is_bar = |field| matches!(field, Self::Open | Self::High | Self::Low | Self::Close);
@@ -61,7 +61,7 @@ impl Field {
 
     /// Whether one member may be meant for both: a message may have one price for several, and its
     /// price under the name that a quote or a condition has in others. Fields that may be absent
-    /// may both be said to stand where nothing is.
+    /// may both be mapped to nothing.
     #[must_use]
     pub fn may_share(self, other: Self) -> bool {
         let is_price = |field| {

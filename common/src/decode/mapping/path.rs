@@ -57,11 +57,10 @@ pub(super) fn quoted(name: &str) -> String {
     }
 }
 
-/// What a name cannot have without quotes.
+/// Characters that a name cannot have without quotes.
 const QUOTED: [char; 6] = ['.', ',', '|', '=', '"', '\\'];
 
-/// What a field is taken from that no member of the message has. A member of that name stands in
-/// quotes.
+/// The sources of a field that are no members of the message. A member of that name needs quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Key,
@@ -84,7 +83,7 @@ impl Source {
 /// none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MapEntries {
-    /// Of each field all that was said of it, one after the other.
+    /// All entries of each field, one after the other.
     pub paths: Vec<(Field, Path)>,
     /// Where the symbol is, if not in a member alone.
     pub symbol_from: Option<SymbolFrom>,
@@ -93,13 +92,13 @@ pub struct MapEntries {
 }
 
 impl MapEntries {
-    /// These members.
+    /// A map of fields to members.
     #[must_use]
     pub fn of_members(paths: Vec<(Field, Path)>) -> Self {
         Self { paths, ..Self::default() }
     }
 
-    /// What is said of a field, as flags write it.
+    /// An entry, as flags write it.
     #[must_use]
     pub fn written(&self, field: Field) -> Option<String> {
         let paths = self
@@ -120,7 +119,7 @@ impl MapEntries {
         }
     }
 
-    /// The fields of which something is said, in the order in which it was.
+    /// The fields that have entries, in the order of the flags.
     fn fields(&self) -> Vec<Field> {
         let mapped = |field: &Field| self.paths.iter().any(|(mapped, _)| mapped == field);
         let in_no_member =
@@ -135,7 +134,7 @@ impl MapEntries {
         fields
     }
 
-    /// Takes what the reader stands before as a way to `field`.
+    /// Takes the member before the reader as a way to `field`.
     fn take(&mut self, field: Field, reader: &mut Reader<'_>) -> Result<(), String> {
         let is_bare = !reader.is_at_quote();
         let path = reader.path(field.as_str())?;
@@ -161,7 +160,7 @@ impl MapEntries {
             }
             (Field::Symbol, Source::Topic) | (Field::Timestamp, Source::Record) => {
                 return Err(format!(
-                    "{name} stands alone: every message has it, so no member beside it would count"
+                    "{name} has no alternatives: every message has it, so no other member would count"
                 ));
             }
             _ => {
@@ -200,7 +199,7 @@ impl FromStr for MapEntries {
             while reader.skip('|') {
                 if entries.source(field).is_some() {
                     return Err(format!(
-                        "behind what {field} is taken from in no member stands nothing else"
+                        "a source of {field} outside of the message has no alternatives after it"
                     ));
                 }
                 entries.take(field, &mut reader)?;
@@ -227,7 +226,7 @@ impl<'a> Reader<'a> {
         self.0.next_if_eq(&wanted).is_some()
     }
 
-    /// Whether a quote comes next, behind blanks.
+    /// Whether a quote comes next, after blanks.
     fn is_at_quote(&mut self) -> bool {
         self.blanks();
         self.0.peek() == Some(&'"')
@@ -244,17 +243,24 @@ impl<'a> Reader<'a> {
             let known = Field::ALL.map(Field::as_str).join(", ");
             format!("there is no field {name:?}; expected FIELD=NAME with a field of {known}")
         })?;
-        if self.skip('=') { Ok(field) } else { Err(format!("expected = behind {field}")) }
+        if self.skip('=') { Ok(field) } else { Err(format!("expected = after {field}")) }
     }
 
+    /// Checks that nothing follows.
+    ///
+    /// # Errors
+    /// If text follows, with the text and `expected`.
     pub fn end(&mut self, expected: &str) -> Result<(), String> {
         match self.0.next() {
             None => Ok(()),
-            Some(other) => Err(format!("{other:?} behind a name: expected {expected}")),
+            Some(other) => Err(format!("{other:?} after a name: expected {expected}")),
         }
     }
 
     /// `of`: whose path it is.
+    ///
+    /// # Errors
+    /// If a name is empty, or its quotes do not end.
     pub fn path(&mut self, of: &str) -> Result<Path, String> {
         let mut names = Vec::new();
         loop {
@@ -276,6 +282,9 @@ impl<'a> Reader<'a> {
     }
 
     /// A value, up to a comma or `|`; `of`: whose it is.
+    ///
+    /// # Errors
+    /// If the value is empty, or its quotes do not end.
     pub fn value(&mut self, of: &Path) -> Result<String, String> {
         self.blanks();
         if self.0.next_if_eq(&'"').is_some() {
@@ -348,19 +357,19 @@ mod tests {
         for (text, said) in [
             ("", "there is no field \"\""),
             ("ticker=symbol", "there is no field \"ticker\""),
-            ("symbol", "expected = behind symbol"),
+            ("symbol", "expected = after symbol"),
             ("symbol=", "empty name"),
             ("symbol=a,", "there is no field \"\""),
             ("symbol=a..b", "empty name"),
             ("symbol=a,symbol=b", "twice"),
             ("symbol=\"a", "not closed"),
-            ("symbol=\"a\"b", "'b' behind a name"),
-            ("symbol=a=b", "'=' behind"),
+            ("symbol=\"a\"b", "'b' after a name"),
+            ("symbol=a=b", "'=' after"),
             ("price=@key", "price cannot come from @key"),
             ("symbol=@record", "symbol cannot come from @record"),
-            ("symbol=a|@topic", "@topic stands alone"),
-            ("timestamp=a|@record", "stands alone"),
-            ("symbol=@key|a", "stands nothing else"),
+            ("symbol=a|@topic", "@topic has no alternatives"),
+            ("timestamp=a|@record", "has no alternatives"),
+            ("symbol=@key|a", "has no alternatives"),
             ("symbol=@key,symbol=a", "twice"),
         ] {
             let error = entries(text).unwrap_err();
@@ -389,7 +398,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_path_comes_back_from_its_text(names in proptest::collection::vec("[a-z. ,|=\"\\\\é]{0,6}", 1..4)) {
+        fn a_path_comes_back_from_its_text(names in proptest::collection::vec("[a-z. \
+            ,|=\"\\\\é]{0,6}", 1..4)) {
             let path = Path(names.into_iter().map(Into::into).collect());
             let MapEntries { paths, .. } = format!("open={path}").parse().unwrap();
             prop_assert_eq!(path.to_string().parse::<Path>(), Ok(path.clone()));

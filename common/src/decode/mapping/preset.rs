@@ -48,8 +48,9 @@ impl Named for Preset {
         (
             Self::Kraken,
             "kraken",
-            "Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone or in `data`, and no \
-             snapshots. The ticker's `volume` is that of a day, and of no tick",
+            "Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone \
+             or in `data`, and no snapshots. The ticker's `volume` is that of a day, and of no \
+             tick",
         ),
         (
             Self::Alpaca,
@@ -82,7 +83,7 @@ impl Named for Preset {
 const NEW_YORK: &str = "America/New_York";
 
 impl Preset {
-    /// Its names, as `--map` would say them.
+    /// The preset's names, in the form of `--map`.
     const fn map(self) -> &'static str {
         match self {
             Self::Finnhub => "symbol=s,price=p,volume=v,timestamp=t,conditions=c",
@@ -108,9 +109,11 @@ impl Preset {
             Self::AlphaVantage => {
                 "symbol=symbol|\"Global Quote\".\"01. symbol\"|\"01. symbol\"|@key,\
                  price=\"Global Quote\".\"05. price\"|\"05. price\",\
-                 open=open|\"1. open\",high=high|\"2. high\",low=low|\"3. low\",close=close|\"4. close\",\
+                 open=open|\"1. open\",high=high|\"2. high\",low=low|\"3. low\",close=close|\"4. \
+                 close\",\
                  volume=volume|\"5. volume\"|\"Global Quote\".\"06. volume\"|\"06. volume\",\
-                 timestamp=timestamp|\"Global Quote\".\"07. latest trading day\"|\"07. latest trading day\""
+                 timestamp=timestamp|\"Global Quote\".\"07. latest trading day\"|\"07. latest \
+                 trading day\""
             }
         }
     }
@@ -139,8 +142,7 @@ impl Preset {
         all.into_iter().map(|condition| Condition { is_optional: true, ..condition }).collect()
     }
 
-    /// Those of its kinds that are the trades themselves. The others tell of the same trades once
-    /// more.
+    /// Its kinds that are the trades themselves. The others tell of the same trades once more.
     #[must_use]
     pub fn trades(self) -> Option<Conditions> {
         let trades = match self {
@@ -154,14 +156,14 @@ impl Preset {
         trades.parse().ok()
     }
 
-    /// Where it has its fields.
+    /// The preset's paths for the fields.
     #[must_use]
     pub fn entries(self) -> MapEntries {
         // A test reads them all.
         self.map().parse().unwrap_or_default()
     }
 
-    /// Where a message of it holds several ticks, if not at its top.
+    /// The path to several ticks in a message, if they are not at its top.
     #[must_use]
     pub fn each(self) -> Option<Path> {
         match self {

@@ -28,6 +28,9 @@ type AvroError = String;
 
 impl Schema {
     /// Writes the value that `body` is as JSON; `takes_all`: what no rule looks for as well.
+    ///
+    /// # Errors
+    /// If the bytes are no value of the schema.
     pub fn write(
         &self,
         body: &[u8],
@@ -163,7 +166,7 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    /// As [`Reader::write`], but for the text.
+    /// Like [`Reader::write`], but without the text.
     fn skip(&mut self, id: NodeId, depth: usize) -> Result<(), AvroError> {
         let schema = self.schema;
         match &schema.nodes[id] {
@@ -240,7 +243,7 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    /// How many items follow, and how many bytes they have, where that is said.
+    /// The number of items that follow, and their length in bytes, where that is given.
     fn block(&mut self) -> Result<(u64, Option<usize>), AvroError> {
         let count = self.long()?;
         let bytes = if count < 0 { Some(self.length()?) } else { None };
@@ -259,8 +262,8 @@ impl<'b> Reader<'_, 'b> {
     fn end(&self) -> Result<(), AvroError> {
         match self.rest.len() {
             0 => Ok(()),
-            1 => Err("1 byte is left over behind the value".to_owned()),
-            left => Err(format!("{left} bytes are left over behind the value")),
+            1 => Err("1 byte is left over after the value".to_owned()),
+            left => Err(format!("{left} bytes are left over after the value")),
         }
     }
 

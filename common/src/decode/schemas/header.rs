@@ -1,6 +1,6 @@
-//! What stands in front of a value that names its schema.
+//! The bytes before a value that names its schema.
 
-/// In front of a value: the byte that says how it is written, and its schema's number.
+/// The bytes before a value: the byte that says how it is written, and its schema's number.
 pub(super) const HEADER: usize = 5;
 const MAGIC: u8 = 0;
 /// Registries count schemas by a signed number.

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-/// Digits behind the point that a price or volume may have.
+/// Number of digits after the point that a price or volume may have.
 const SCALE: u32 = 9;
 /// The widest scale of a decimal that is read; JDBC sources have 127 for Oracle's numbers.
 pub const MAX_SCALE: u32 = 1000;
@@ -18,8 +18,8 @@ pub fn write_unsigned(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// The shortest decimal that is this float and no other. What is no number becomes a text, which is
-/// none either.
+/// The shortest decimal that is this float and no other. Anything that is no number becomes a text,
+/// which is none either.
 pub fn write_double(out: &mut Vec<u8>, value: f64) {
     match value.is_finite() {
         true => out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes()),
@@ -27,7 +27,7 @@ pub fn write_double(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// As [`write_double`]: 201.1 is written so, and not as the double next to it.
+/// Like [`write_double`]: 201.1 is written so, and not as the double next to it.
 pub fn write_float(out: &mut Vec<u8>, value: f32) {
     match value.is_finite() {
         true => out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes()),

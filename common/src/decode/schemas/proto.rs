@@ -188,7 +188,7 @@ impl Writer<'_, '_> {
         let mut whole = Vec::new();
         let mut entries = Entries::new(body);
         while let Some((number, slot)) = entries.next()? {
-            // Those in front of the first were taken back by another field of the `oneof`.
+            // Fields before the first were taken back by another field of the `oneof`.
             let is_part = matches!(slot, Slot::Bytes { start, .. } if start >= first);
             if number == field.number && is_part {
                 whole.extend_from_slice(bytes_of(slot, body));
@@ -237,7 +237,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Its entries are messages of a key and a value.
+    /// Writes a map, whose entries are messages of a key and a value.
     fn map(&mut self, field: &Field, body: &[u8], depth: u32) -> Result<(), ProtoError> {
         let schema = self.schema;
         let members = match field.kind {

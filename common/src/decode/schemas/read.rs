@@ -7,7 +7,7 @@ use crate::decode::Decoder;
 use crate::reject::{Reason, Reject};
 
 impl Decoder {
-    /// From now on values that name a schema are read by these. Without any they are rejected.
+    /// Sets the schemas by which values that name one are read. Without any they are rejected.
     pub fn set_schemas(&mut self, schemas: Schemas) {
         self.schemas = Some(schemas);
     }
@@ -24,7 +24,7 @@ impl Decoder {
     /// The JSON of a value of Kafka's: the value itself, or what its schema makes of it.
     ///
     /// # Errors
-    /// A schema that is not known or says nothing of such a value.
+    /// If the schema is not known, or does not fit the value.
     #[inline]
     pub fn json<'v>(&self, value: &'v [u8], scratch: &'v mut Scratch) -> Result<&'v [u8], Reject> {
         match schema_id(value) {
@@ -67,8 +67,8 @@ impl Decoder {
     pub(super) fn schema(&self, id: u32) -> Result<&Schema, String> {
         let Some(schemas) = &self.schemas else {
             return Err(format!(
-                "the value is in a schema registry's format, of schema {id}: say where the registry is, by \
-                 --schema-registry"
+                "the value is in a schema registry's format, of schema {id}: say where the \
+                 registry is, by --schema-registry"
             ));
         };
         match schemas.0.get(&id).map(AsRef::as_ref) {

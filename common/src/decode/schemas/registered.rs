@@ -7,25 +7,25 @@ pub enum SchemaKind {
     Avro,
     /// The text is that of a `.proto` file.
     Protobuf,
-    /// Its values are JSON behind the header.
+    /// Its values are JSON after the header.
     Json,
 }
 
 /// A schema as a registry keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaText {
-    /// What kind of schema it is.
+    /// The kind of schema.
     pub kind: SchemaKind,
     /// As the registry has it.
     pub text: String,
-    /// The texts of the schemas that it refers to, each behind those that it needs itself.
+    /// The texts of the schemas that it refers to, each after those that it needs itself.
     pub references: Vec<Reference>,
 }
 
 /// A schema that another one refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    /// What the schema calls it.
+    /// The name that the schema gives it.
     pub name: String,
     /// As the registry has it.
     pub text: String,

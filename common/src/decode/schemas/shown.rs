@@ -1,5 +1,5 @@
-//! What is shown of a value that is no tick: all that its schema has, be it passed over by what
-//! reads ticks. `{"units":3.5}` as a price is shown so, and not as `{}`.
+//! The text that is shown of a value that is no tick: all that its schema has, though reading ticks
+//! may pass it over. `{"units":3.5}` as a price is shown so, and not as `{}`.
 
 use super::header::{HEADER, schema_id};
 use super::{Format, Schemas, Scratch};
@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Decoder {
-    /// As [`Decoder::decode_each`], of the `json` that [`Decoder::json`] has made of `value`. What
-    /// is no tick is shown with all that `value` has.
+    /// Like [`Decoder::decode_each`], for the `json` that [`Decoder::json`] has made of `value`. A
+    /// value that is no tick is shown with all its members.
     ///
     /// # Errors
-    /// As [`Decoder::decode_each`].
+    /// See [`Decoder::decode_each`].
     pub fn decode_each_by_schema(
         &mut self,
         value: &[u8],
@@ -59,7 +59,7 @@ struct Whole<'v> {
 #[derive(Default)]
 struct Rejects {
     message: Option<Reject>,
-    /// By their index, with their texts.
+    /// The values by their index, with their texts.
     elements: BTreeMap<u16, (Vec<u8>, Reject)>,
 }
 
@@ -92,7 +92,7 @@ impl Whole<'_> {
     }
 }
 
-/// What was read decides; this shows.
+/// The value that was read decides; this one is shown.
 impl Rejects {
     fn of_message(self, reject: Reject) -> Reject {
         self.message.filter(|whole| whole.reason == reject.reason).unwrap_or(reject)

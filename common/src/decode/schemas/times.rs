@@ -1,9 +1,10 @@
 //! Times of a schema's types as JSON text: RFC 3339, as far as that can be what was meant.
 //!
 //! A producer that counts in another unit than its schema says makes times of 1970, or of no year
-//! that has four digits. Those are written as what they count, `{"timestamp-micros":1749218401}`,
-//! which is read as the same instant: so a reject shows what stands in the message, and by which
-//! type. So are nanoseconds that may be .NET's ticks, which the archive has as a number.
+//! that has four digits. Those are written as the number that they count,
+//! `{"timestamp-micros":1749218401}`, which is read as the same instant: so a reject shows the
+//! message's number and its type. So are nanoseconds that may be .NET's ticks, which the archive
+//! has as a number.
 
 use crate::timestamp::EpochUnit;
 use std::io::Write;
@@ -16,7 +17,7 @@ const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 /// The days that an instant may well be of: from 1990-01-01 to 2099-12-31.
 const LIKELY: std::ops::RangeInclusive<i64> = 7_305..=47_481;
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     Millis,
@@ -24,7 +25,7 @@ pub enum Unit {
     Nanos,
 }
 
-/// What a number of Avro's means.
+/// The meaning of an Avro number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeKind {
     /// Since 1970. Local ones are of a zone that is not said.
@@ -35,7 +36,7 @@ pub enum TimeKind {
     TimeOfDay(Unit),
 }
 
-/// By their names in Avro.
+/// The types by their names in Avro.
 const KINDS: [(&str, TimeKind); 9] = [
     ("timestamp-millis", TimeKind::Instant { unit: Unit::Millis, is_local: false }),
     ("timestamp-micros", TimeKind::Instant { unit: Unit::Micros, is_local: false }),
@@ -143,7 +144,7 @@ fn write_plain(out: &mut Vec<u8>, kind: TimeKind, number: i64) -> bool {
     }
 }
 
-/// To the microsecond at most.
+/// Writes a time, to the microsecond at most.
 fn write_instant(
     out: &mut Vec<u8>,
     since: i64,

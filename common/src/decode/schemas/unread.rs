@@ -10,7 +10,7 @@ pub struct SchemaReadError {
 }
 
 impl SchemaReadError {
-    /// Its bytes do not follow the schema.
+    /// The bytes do not follow the schema.
     pub fn broken(why: String) -> Self {
         Self { reason: Reason::NotOfSchema, why }
     }

@@ -10,6 +10,6 @@ pub struct S3Options {
     pub endpoint_url: Option<String>,
     /// `None`: wherever an endpoint is given.
     pub path_style: Option<bool>,
-    /// Authorities to trust beside the system's, as a PEM file.
+    /// Authorities to trust in addition to the system's, as a PEM file.
     pub ca_file: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
 //! What is written to the store, and taken from it: the lake alone does that.
 
-use super::{Object, S3Store, StoreError, status};
+use super::{Object, S3Store, StoreError, read_status};
 use anyhow::Context;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -15,7 +15,7 @@ const WRITE_PACE: u64 = 1 << 20;
 /// All attempts together, in units of one: a store that answers nothing must not hold the lock for
 /// long.
 const WRITE_ATTEMPTS: u32 = 2;
-/// What cannot stand in a copy's source as it is.
+/// Characters that a copy's source cannot have as they are.
 const PLAIN: &[u8] = b"/-_.~";
 
 impl S3Store {
@@ -55,7 +55,7 @@ impl S3Store {
         };
         let answer = match asked(object.etag_of_store().map(str::to_owned)).await {
             // Not every store knows the condition; the object was looked at just before.
-            Err(error) if matches!(status(&error), Some(400 | 501)) => asked(None).await,
+            Err(error) if matches!(read_status(&error), Some(400 | 501)) => asked(None).await,
             answer => answer,
         };
         answer

@@ -104,13 +104,15 @@ fn is_cut() -> parquet::errors::ParquetError {
 #[inline]
 fn unpacked(bytes: &[u8], bit: usize, width: usize) -> u32 {
     let rest = bytes.get(bit / 8..).unwrap_or_default();
-    let word = rest.first_chunk().map_or_else(|| last_word(rest), |word| u64::from_le_bytes(*word));
+    let word = rest
+        .first_chunk()
+        .map_or_else(|| read_partial_word(rest), |word| u64::from_le_bytes(*word));
     ((word >> (bit % 8)) & ((1 << width) - 1)) as u32
 }
 
-/// Fewer than eight bytes, and zeros behind them.
+/// Fewer than eight bytes, padded with zeros.
 #[cold]
-fn last_word(rest: &[u8]) -> u64 {
+fn read_partial_word(rest: &[u8]) -> u64 {
     let mut word = [0; 8];
     word[..rest.len()].copy_from_slice(rest);
     u64::from_le_bytes(word)
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Of `width` bits.
+    /// Numbers of `width` bits.
     #[derive(Debug, Clone)]
     enum Part {
         Same(u32, usize),

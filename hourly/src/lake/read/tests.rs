@@ -20,7 +20,7 @@ fn of() -> HourOfTopic {
     HourOfTopic { hour: hour(), topic: "stock_prices".into() }
 }
 
-/// A tick as it stands in its topic: symbol, time within the hour, prices, volume, place.
+/// A tick as it is in its topic: symbol, time within the hour, prices, volume, place.
 type Row = (String, i64, (i64, Option<i64>, i64), Option<(i64, u32)>, (i32, i64, u16));
 
 fn some_rows() -> impl Strategy<Value = Vec<Row>> {

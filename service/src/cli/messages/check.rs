@@ -1,4 +1,4 @@
-//! [`MessageArgs::check`]: flags of which one would have no effect beside another.
+//! [`MessageArgs::check`]: flags of which one would have no effect because of another.
 
 use super::MessageArgs;
 use clap::error::ErrorKind;
@@ -11,10 +11,10 @@ impl MessageArgs {
     /// A sentence that names two flags of which one would be passed over, for clap to end the
     /// process with.
     pub fn check(&self) -> Result<(), clap::Error> {
-        let said = self
+        let conflict = self
             .contradiction()
             .map(|what| clap::Error::raw(ErrorKind::ArgumentConflict, what + "\n"));
-        said.map_or(Ok(()), Err)
+        conflict.map_or(Ok(()), Err)
     }
 
     /// The sentence.
@@ -40,12 +40,12 @@ impl MessageArgs {
                 let (open, close) = (written(Field::Open), written(Field::Close));
                 let is_half = open.is_some() != close.is_some() && written(Field::Price).is_some();
                 let entry = open.or(close).filter(|_| is_half)?;
-                Some(format!("--map {entry} has no effect beside price=: a bar has open and close"))
+                Some(format!("--map {entry} has no effect with price=: a bar has open and close"))
             })
             .or_else(|| self.member_of_two_fields())
     }
 
-    /// One member that two fields are to stand in, and cannot.
+    /// One member that two fields are mapped to, and cannot be.
     fn member_of_two_fields(&self) -> Option<String> {
         let all = self.entries();
         let is_own = |field| self.map.as_ref().is_some_and(|map| map.written(field).is_some());
@@ -111,7 +111,7 @@ impl MessageArgs {
 }
 
 fn no_effect(flag: &str, beside: &str) -> String {
-    format!("{flag} has no effect beside {beside}: leave one of them out")
+    format!("{flag} has no effect with {beside}: leave one of them out")
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     use super::super::Flags;
     use clap::Parser;
 
-    fn said(flags: &[&str]) -> Option<String> {
+    fn find_conflict(flags: &[&str]) -> Option<String> {
         let parsed = Flags::try_parse_from(["test"].iter().chain(flags)).unwrap();
         parsed.messages.check().err().map(|error| error.to_string())
     }
@@ -183,8 +183,8 @@ mod tests {
             (&["--map", "open=o,close=c,volume=c"], "close=c", "volume=c"),
             (&["--preset", "finnhub", "--map", "volume=p"], "price=p", "volume=p"),
         ] {
-            let said = said(flags).unwrap_or_default();
-            assert!(said.contains(one) && said.contains(other), "{flags:?}: {said}");
+            let conflict = find_conflict(flags).unwrap_or_default();
+            assert!(conflict.contains(one) && conflict.contains(other), "{flags:?}: {conflict}");
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
             &["--preset", "alpaca", "--map", "volume=v"],
             &["--preset", "finnhub", "--map", "price=v,volume=p"],
         ] {
-            assert_eq!(said(flags), None, "{flags:?}");
+            assert_eq!(find_conflict(flags), None, "{flags:?}");
         }
     }
 

@@ -10,10 +10,10 @@ use std::collections::HashSet;
 /// passed over; those of `map`, and those of `where`, are put together.
 ///
 /// # Errors
-/// A sentence for clap to show, with the number of the line.
+/// If a line is wrong; with a sentence for clap to show and the line's number.
 pub(super) fn read(path: &str, command: Command) -> Result<ArgMatches, String> {
     let text = crate::files::read(path)?;
-    // What the environment says is said beside the file.
+    // The environment is read in addition to the file.
     let command = command.mut_args(|arg| arg.env(None::<&str>));
     let (mut maps, mut kinds, mut flags, mut names) =
         (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
@@ -40,10 +40,10 @@ pub(super) fn read(path: &str, command: Command) -> Result<ArgMatches, String> {
     matches(&command, &flags)
 }
 
-/// A flag without its dashes, and what is said of it.
+/// A flag without its dashes, and its value.
 type Entry = (String, Option<String>);
 
-/// What a line says: of one flag, or with their dashes of several.
+/// The flags of a line: one, or several with their dashes.
 fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
     if !line.starts_with("--") {
         return Ok(vec![match line.split_once('=') {
@@ -55,7 +55,7 @@ fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     while let Some(word) = words.next() {
         let Some(flag) = word.strip_prefix("--") else {
-            return Err(format!("{word:?} belongs to no flag: what has blanks stands in quotes"));
+            return Err(format!("{word:?} belongs to no flag: a value with blanks needs quotes"));
         };
         entries.push(match flag.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -66,8 +66,8 @@ fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
     Ok(entries)
 }
 
-/// The words of a line, as a shell parts them: by blanks, unless these stand in quotes or behind a
-/// backslash. `#` in front of a word begins a comment.
+/// The words of a line, as a shell parts them: by blanks, unless these are quoted or follow a
+/// backslash. `#` at the beginning of a word begins a comment.
 fn split_words(line: &str) -> Result<Vec<String>, String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut rest = line.chars();
@@ -93,7 +93,7 @@ fn split_words(line: &str) -> Result<Vec<String>, String> {
     if quote.is_some() { Err("a quote is not closed".to_owned()) } else { Ok(words) }
 }
 
-/// Whether it is one of the flags, and nothing is said of it.
+/// Whether it is one of the flags, and has no value.
 fn takes_no_value(command: &Command, name: &str) -> bool {
     let argument = command.get_arguments().find(|argument| argument.get_long() == Some(name));
     argument.is_some_and(|argument| !argument.get_action().takes_values())
@@ -124,7 +124,7 @@ fn matches<'f>(
     command.clone().try_get_matches_from(words).map_err(|error| first_line(&error))
 }
 
-/// What clap says of a flag, without the rest of its words.
+/// clap's error for a flag, without the rest of its words.
 pub(super) fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").replace("--", "")
@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_file_holds_the_flags_a_line_each_and_the_map_in_as_many_lines_as_one_likes() {
-        let text = "# ours\nmap=timestamp=at\n\nmap = price=q.last, volume=\"a.b\"\ntimestamp-zone=Asia/Tokyo\n\
+        let text = "# ours\nmap=timestamp=at\n\nmap = price=q.last, \
+            volume=\"a.b\"\ntimestamp-zone=Asia/Tokyo\n\
                     symbol-from=key\nallow-nonpositive-prices\n";
         let rules = written(text).unwrap().rules(ProvenanceNames::default());
         assert_eq!(rules.mapping.paths(Field::Price)[0].to_string(), "q.last");
@@ -157,7 +158,7 @@ mod tests {
         assert!(rules.allow_nonpositive_prices && !rules.uppercase_symbols);
     }
 
-    /// As `speed-layer doctor` writes it, and as people put it into a file.
+    /// The form that `speed-layer doctor` writes, and that people put into a file.
     #[test]
     fn a_line_of_flags_with_their_dashes_is_taken_as_a_shell_takes_it() {
         let rules = |text: &str| written(text).unwrap().rules(ProvenanceNames::default());
@@ -171,7 +172,8 @@ mod tests {
                # and these
                --map=price=it\'s \
                --timestamp-zone UTC --uppercase-symbols"#,
-            "--preset binance --where e=a\\|b --uppercase-symbols\nmap=volume=\"Volume BTC\"\neach=data\n\
+            "--preset binance --where e=a\\|b --uppercase-symbols\nmap=volume=\"Volume \
+             BTC\"\neach=data\n\
              --map \"price=it's\"\ntimestamp-zone=UTC",
         ] {
             assert_eq!(rules(text), expected, "{text}");
@@ -191,7 +193,7 @@ mod tests {
             ("\n\nmap=symbol=a,b", "line 3: "),
             ("map=symbol=a\nmap=symbol=b", "symbol is there twice"),
             ("where=e=trade\nwhere=e=x", "e is there twice"),
-            ("timestamp-from=record\nmap=timestamp=T", "no effect beside --timestamp-from record"),
+            ("timestamp-from=record\nmap=timestamp=T", "no effect with --timestamp-from record"),
             ("oldest=1980-01-01\noldest=1985-01-01", "line 2: oldest is there twice"),
             ("uppercase-symbols=perhaps", "line 1: uppercase-symbols is true or false"),
             ("message-file = /dev/null", "line 1: it names another file"),

@@ -4,8 +4,8 @@ use super::{MessageArgs, Oldest, chosen};
 use common::Named;
 
 impl MessageArgs {
-    /// The flags that say the same, by their names without dashes; those with their defaults are
-    /// left out. In place of a file stands what it holds.
+    /// The equivalent flags, by their names without dashes; those with their defaults are left out.
+    /// A file is replaced by its contents.
     #[must_use]
     pub fn flags(&self) -> Vec<(&'static str, Option<String>)> {
         if let Some(file) = &self.message_file {

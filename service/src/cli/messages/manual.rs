@@ -11,7 +11,7 @@ const MANUAL: &str = include_str!("../../../../docs/message-format.md");
 const RECORD: Timestamp = Timestamp::from_micros(1_749_218_405_000_000);
 
 /// The cells of the rows below this one.
-fn table(head: &str) -> Vec<Vec<String>> {
+fn read_table(head: &str) -> Vec<Vec<String>> {
     let (_, below) = MANUAL.split_once(&format!("\n{head}\n")).expect("a table of the manual's");
     let rows = below.lines().skip(1).take_while(|line| line.starts_with('|'));
     let cell = |cell: &str| cell.trim().replace('\0', "|");
@@ -21,7 +21,7 @@ fn table(head: &str) -> Vec<Vec<String>> {
     rows.map(cells).collect()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn code(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -54,7 +54,7 @@ fn read(flags: &str, message: &str) -> String {
     whole.map_or_else(why, |()| all.join("; "))
 }
 
-/// Symbol, time, open, close and volume; and what it says beside them.
+/// Symbol, time, open, close and volume; and the extras.
 fn text(tick: &Tick<'_>) -> String {
     fn or_none(value: Option<impl ToString>) -> String {
         value.map_or_else(|| "-".to_owned(), |value| value.to_string())
@@ -281,7 +281,7 @@ const ROWS: [Row; 26] = [
 
 #[test]
 fn the_manuals_flags_make_ticks_of_its_messages_which_they_are_not_without() {
-    let table = table("| messages | flags |");
+    let table = read_table("| messages | flags |");
     // The last two are of a registry, and of presets.
     assert_eq!(table.len(), ROWS.len() + 2);
     for (row, cells) in ROWS.iter().zip(&table) {
@@ -307,14 +307,14 @@ fn the_manuals_flags_make_ticks_of_its_messages_which_they_are_not_without() {
 
 #[test]
 fn the_manual_names_the_presets_and_their_kinds() {
-    let rows = table("| messages | flags |");
+    let rows = read_table("| messages | flags |");
     let named: Vec<&str> = code(&rows[rows.len() - 1][1])
         .iter()
         .map(|name| name.trim_start_matches("--preset "))
         .collect();
     let all: Vec<&str> = Preset::ALL.iter().map(|(_, name, _)| *name).collect();
     assert_eq!(named, all);
-    let mut kinds: Vec<(String, String)> = table("| preset | its kinds |")
+    let mut kinds: Vec<(String, String)> = read_table("| preset | its kinds |")
         .iter()
         .map(|row| (code(&row[0]).concat(), code(&row[1]).join(",")))
         .collect();

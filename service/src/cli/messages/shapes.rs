@@ -19,16 +19,16 @@ struct Shape {
     also: Vec<String>,
     /// Symbol, time, open, high, low, close and volume.
     tick: Option<String>,
-    /// What the sentence for a person begins with, after the reason.
+    /// The beginning of the sentence for people, after the reason.
     reason: Option<String>,
 }
 
-fn shapes() -> Vec<Shape> {
+fn read_shapes() -> Vec<Shape> {
     include_str!("shapes.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 impl Shape {
-    /// At most one flag is needed: several stand in a file.
+    /// At most one flag is needed: several are in a file.
     fn args(&self, flags: &[String]) -> MessageArgs {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines: Vec<&str> = flags.iter().map(|flag| flag.trim_start_matches('-')).collect();
@@ -57,7 +57,7 @@ impl Shape {
             |element: Element<'_>| found.push(element.read.map(|record| text(&record.tick)));
         let value = self.value.as_bytes();
         let first = decoder.decode_each_strictly(value, &beside, &mut note);
-        // What the fast path has learned of it, it must read as well.
+        // Values that the fast path has learned it must read as well.
         for _ in 0..2 {
             assert_eq!(decoder.decode_each(value, &beside, &mut note), first, "{}", self.value);
         }
@@ -83,7 +83,7 @@ fn text(tick: &Tick<'_>) -> String {
 
 #[test]
 fn every_shape_is_the_tick_that_is_meant_or_says_why_it_is_none() {
-    for shape in shapes() {
+    for shape in read_shapes() {
         let found = shape.decode(&shape.flags);
         match (&shape.tick, &shape.reason) {
             (Some(tick), None) => {
@@ -102,7 +102,7 @@ fn every_shape_is_the_tick_that_is_meant_or_says_why_it_is_none() {
 
 #[test]
 fn no_shape_has_a_flag_that_it_does_not_need() {
-    for shape in shapes() {
+    for shape in read_shapes() {
         for left_out in 0..shape.flags.len() {
             let mut flags = shape.flags.clone();
             let flag = flags.remove(left_out);
@@ -114,7 +114,7 @@ fn no_shape_has_a_flag_that_it_does_not_need() {
 /// The figures of docs/message-format.md.
 #[test]
 fn the_manual_counts_the_shapes_rightly() {
-    let shapes = shapes();
+    let shapes = read_shapes();
     let count =
         |wanted: &dyn Fn(&Shape) -> bool| shapes.iter().filter(|shape| wanted(shape)).count();
     let with_flags =
@@ -128,7 +128,8 @@ fn the_manual_counts_the_shapes_rightly() {
     let found = [none("not_json"), none("not_object"), none("missing_field")];
     let manual = include_str!("../../../../docs/message-format.md");
     let line = format!(
-        "Of {} shapes {} are ticks: {} need no flag and {} one, which is {} % of all; {} need more, in a\n\
+        "Of {} shapes {} are ticks: {} need no flag and {} one, which is {} % of all; {} need \
+         more, in a\n\
          `--message-file`; {} are no JSON, and {} lack a field.",
         shapes.len(),
         ticks.iter().sum::<usize>(),
@@ -145,7 +146,7 @@ fn the_manual_counts_the_shapes_rightly() {
 
 #[test]
 fn every_reason_speaks_to_a_person() {
-    for shape in shapes() {
+    for shape in read_shapes() {
         if let Err(Reject { reason: Reason::MissingField, detail }) = shape.decode(&[]) {
             assert!(detail.contains("--"), "{}: {detail} names no flag", shape.value);
         }

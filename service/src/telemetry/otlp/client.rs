@@ -10,7 +10,7 @@ use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// How long an answer may take, and reaching who gives it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const REACHED_WITHIN: Duration = Duration::from_secs(4);
 /// The longest answer; one that says that all was taken has no bytes.
 const MAX_BYTES: u64 = 4 << 20;
@@ -35,7 +35,7 @@ impl Client {
         let agent = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(ANSWER_TIMEOUT))
             .timeout_connect(Some(REACHED_WITHIN))
             .build();
         let port = endpoint.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
@@ -50,7 +50,7 @@ impl Client {
         Ok(Response::from_parts(head, body.into()))
     }
 
-    /// Says what has changed since it was said last.
+    /// Logs a change since the last call.
     fn note(&self, trouble: Option<String>) {
         let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if *known == trouble {
@@ -61,9 +61,9 @@ impl Client {
             Some(error) => tracing::warn!(
                 place,
                 error,
-                "no traces are taken at {place}: {error}; what cannot be kept until it works is dropped"
+                "{place} accepts no traces: {error}; dropping what the queue cannot hold"
             ),
-            None => tracing::info!(place, "traces are taken at {place} again"),
+            None => tracing::info!(place, "{place} accepts traces again"),
         }
         *known = trouble;
     }

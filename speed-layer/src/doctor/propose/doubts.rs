@@ -1,16 +1,16 @@
-//! What keeps messages from being ticks, where no flags are proposed: times that are not read,
+//! The reasons why messages are no ticks, where no flags are proposed: times that are not read,
 //! arrays that fit as well as one another, books and orders.
 
-use super::super::anatomy::{find_ways, parse};
-use super::super::books::is_book;
-use super::super::command_line::command_line;
-use super::super::guess::Guess;
-use super::super::notes::with_member;
-use super::super::reading::Reading;
-use super::super::times::Member;
-use super::super::traits::Traits;
-use super::super::trial::{Outcome, Tried};
 use super::search::{Choice, GOOD_SHARE, Search, completed};
+use crate::doctor::anatomy::{find_ways, parse};
+use crate::doctor::books::is_book;
+use crate::doctor::command_line::command_line;
+use crate::doctor::guess::Guess;
+use crate::doctor::notes::with_member;
+use crate::doctor::reading::Reading;
+use crate::doctor::times::Member;
+use crate::doctor::traits::Traits;
+use crate::doctor::trial::{Outcome, Tried};
 use common::decode::{Field, Path, TimestampFrom, usual_field};
 use serde_json::Value;
 use service::cli::MessageArgs;
@@ -22,12 +22,12 @@ impl Search<'_> {
         if self.args.sources().1 != TimestampFrom::Value {
             return None;
         }
-        let (_, by_record) = self.best_from(&Choice::RecordTime.made_in(self.args));
+        let (_, by_record) = self.best_from(&Choice::RecordTime.apply_to(self.args));
         let MessageArgs { timestamp_zone, timestamp_unit, timestamp_from, .. } = self.args.clone();
         let by_value =
             MessageArgs { timestamp_zone, timestamp_unit, timestamp_from, ..by_record.clone() };
         let is_wanting = |with: Outcome, without: Outcome, traits: &Traits| {
-            matches!(with, Outcome::Tick(facts) if !facts.is_hardly_meant(traits))
+            matches!(with, Outcome::Tick(facts) if !facts.is_implausible(traits))
                 && !matches!(without, Outcome::Tick(_))
         };
         let both = self.outcomes(&by_record).into_iter().zip(self.outcomes(&by_value));
@@ -37,8 +37,8 @@ impl Search<'_> {
             });
         wanting.find_map(|times| match (times.unread(), &times.read) {
             (Some(unread), _) => Some(format!(
-                "{:?} may be the time, but {} is none that is read (docs/message-format.md has those that are). \
-                 --timestamp-from record takes that of the record in its place.",
+                "{:?} may be the time, but {} is none that is read (docs/message-format.md has \
+                 those that are). --timestamp-from record takes that of the record in its place.",
                 unread.name(),
                 unread.text
             )),
@@ -74,7 +74,8 @@ impl Search<'_> {
         let without = with_member(self.args, Field::Volume, Path::new(&["none"])?);
         (self.tally(&without).ticks > self.ticks_before()).then(|| {
             format!(
-                "{:?} may be the volume, but {} is none that is read: {} takes the ticks without it.",
+                "{:?} may be the volume, but {} is none that is read: {} takes the ticks without \
+                 it.",
                 volume.name(),
                 volume.text,
                 command_line(&without)
@@ -82,8 +83,9 @@ impl Search<'_> {
         })
     }
 
-    /// What is reached without the flags as they are, where that is more: they may be wrong.
-    pub(super) fn afresh(&self, reading: &Reading) -> Option<String> {
+    /// Proposes flags without those that were given, if more messages are ticks with them: the
+    /// given ones may be wrong.
+    pub(super) fn propose_without_flags(&self, reading: &Reading) -> Option<String> {
         let given = command_line(self.args);
         if given.is_empty() {
             return None;
@@ -98,14 +100,15 @@ impl Search<'_> {
         }
         (reached > reading.understood()).then(|| {
             format!(
-                "These flags may be wrong: {reached} of {} messages are ticks with {instead} in place of {given}.",
+                "These flags may be wrong: {reached} of {} messages are ticks with {instead} in \
+                 place of {given}.",
                 self.samples.len()
             )
         })
     }
 
-    /// What is guessed of some fields, where that alone makes no ticks.
-    pub(super) fn half_guessed(&self) -> Option<String> {
+    /// The guesses at some fields, where they alone make no ticks.
+    pub(super) fn describe_partial_guess(&self) -> Option<String> {
         if self.args.preset.is_some() {
             return None;
         }
@@ -118,7 +121,8 @@ impl Search<'_> {
         let args = MessageArgs { map: Some(map), ..self.args.clone() };
         args.check().is_ok().then(|| {
             format!(
-                "Some fields may be those of {}: name the others there as well (symbol=NAME, price=NAME), and ask again.",
+                "Some fields may be those of {}: name the others there as well (symbol=NAME, \
+                 price=NAME), and ask again.",
                 command_line(&args)
             )
         })
@@ -126,7 +130,7 @@ impl Search<'_> {
 
     /// Another array in the same messages, of which as many become ticks: which is meant is for a
     /// person to say.
-    pub(super) fn rival(&self, found: &MessageArgs) -> Option<String> {
+    pub(super) fn describe_runner_up(&self, found: &MessageArgs) -> Option<String> {
         let way = found.each.as_ref().filter(|_| self.args.each.is_none())?;
         let more = |args: &MessageArgs| self.tally(args).ticks.saturating_sub(self.ticks_before());
         let enough = more(found) * (GOOD_SHARE - 1);
@@ -143,7 +147,8 @@ impl Search<'_> {
             self.guesses.iter().filter_map(|(way, guess)| Some((way.as_ref()?, guess)));
         let (other, _) = others.find(is_rival)?;
         Some(format!(
-            "The ticks may be those of {way} or of {other}: say which with --each {way} or --each {other}"
+            "The ticks may be those of {way} or of {other}: say which with --each {way} or --each \
+             {other}"
         ))
     }
 
@@ -164,15 +169,15 @@ impl Search<'_> {
             ));
         };
         Some(format!(
-            "Order books, quotes and orders are no trades, and {} look like such: where they are trades say so with \
-             --each {}",
+            "Order books, quotes and orders are no trades, and {} look like such: where they are \
+             trades say so with --each {}",
             books.join(", "),
             books[0]
         ))
     }
 
-    /// What is uncertain in the guesses at messages as they are, or else at their elements, and was
-    /// not said.
+    /// Uncertain guesses at messages as they are, or else at their elements, unless there is a note
+    /// already.
     pub(super) fn doubts(&self) -> Vec<String> {
         let doubts =
             self.guesses.iter().map(|(_, guess)| &guess.doubts).find(|doubts| !doubts.is_empty());

@@ -1,11 +1,11 @@
 //! [`Search`]: every choice of flags, tried on samples.
 
-use super::super::anatomy::{find_ways, parse};
-use super::super::books::is_book;
-use super::super::guess::{Guess, guess};
-use super::super::notes::SOME_ZONE;
-use super::super::sampling::Sample;
-use super::super::trial::{Outcome, Tally, Tried, outcomes};
+use crate::doctor::anatomy::{find_ways, parse};
+use crate::doctor::books::is_book;
+use crate::doctor::guess::{Guess, guess};
+use crate::doctor::notes::SOME_ZONE;
+use crate::doctor::sampling::Sample;
+use crate::doctor::trial::{Outcome, Tally, Tried, outcomes};
 use common::decode::{
     Condition, Conditions, Field, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
     TimestampFrom, is_an_id,
@@ -22,7 +22,7 @@ const TRIED: usize = 200;
 const TRIED_BYTES: usize = 256 << 10;
 /// Ways to arrays that are tried: the commonest.
 const WAYS: usize = 3;
-/// What guards against nonsense is lifted where so large a part of the messages needs it: a tenth.
+/// A guard against nonsense is lifted where so large a part of the messages needs it: a tenth.
 pub const GOOD_SHARE: usize = 10;
 /// Keys that name what a topic holds, and no symbol.
 const NAMES: [&str; 10] =
@@ -44,13 +44,13 @@ pub struct CandidateScore {
     cost: Reverse<usize>,
 }
 
-/// What is looked through.
+/// The search for flags.
 pub struct Search<'s> {
     pub args: &'s MessageArgs,
     pub now: Timestamp,
     pub samples: &'s [Sample],
     pub tried: Vec<Tried<'s>>,
-    /// What becomes of them by the flags as they are.
+    /// The outcomes by the flags as they are.
     pub before: Vec<Outcome>,
     /// Guesses, each for the way to the elements that it was made of.
     pub guesses: Vec<(Option<Path>, Guess)>,
@@ -78,11 +78,11 @@ impl<'s> Search<'s> {
     pub fn best(&self) -> Option<MessageArgs> {
         let mut best = self.best_from(self.args);
         for guard in self.guards() {
-            let (score, lifted) = self.best_from(&guard.made_in(&best.1));
+            let (score, lifted) = self.best_from(&guard.apply_to(&best.1));
             let (score, lifted) = match score.understood > best.0.understood {
                 true => (score, lifted),
-                // With other choices beside it, too.
-                false => self.best_from(&guard.made_in(self.args)),
+                // Together with other choices, too.
+                false => self.best_from(&guard.apply_to(self.args)),
             };
             if (score.understood.saturating_sub(best.0.understood)) * GOOD_SHARE >= self.tried.len()
             {
@@ -93,25 +93,26 @@ impl<'s> Search<'s> {
         (best.0 > current).then_some(best.1)
     }
 
-    /// The same flags for the trades alone, where a feed's messages of another kind tell of the
-    /// same trades once more. `None` where there are none of either, or where some messages do not
-    /// say of which kind they are.
+    /// The flags for the trades alone, where a feed's messages of another kind tell of the same
+    /// trades once more. `None` if there are none of either, or if some messages do not tell their
+    /// kind.
     pub fn trades_alone(&self, args: &MessageArgs) -> Option<MessageArgs> {
         let preset = args.preset?;
         let trades = preset.trades()?;
-        let said = args.conditions.clone().unwrap_or_default().0;
-        if said.iter().any(|said| trades.0.iter().any(|trade| trade.path == said.path)) {
+        let given = args.conditions.clone().unwrap_or_default().0;
+        if given.iter().any(|given| trades.0.iter().any(|trade| trade.path == given.path)) {
             return None;
         }
         let only = |kinds: Vec<Condition>| MessageArgs {
-            conditions: Some(Conditions(said.iter().cloned().chain(kinds).collect())),
+            conditions: Some(Conditions(given.iter().cloned().chain(kinds).collect())),
             ..args.clone()
         };
         let must = |condition: Condition| Condition { is_optional: false, ..condition };
         let all_kinds = only(preset.conditions().into_iter().map(must).collect());
         let trades = only(trades.0);
-        let [all, said, alone] = [args, &all_kinds, &trades].map(|args| self.tally(args).ticks);
-        (all == said && 0 < alone && alone < all).then_some(trades)
+        let [all, of_all_kinds, alone] =
+            [args, &all_kinds, &trades].map(|args| self.tally(args).ticks);
+        (all == of_all_kinds && 0 < alone && alone < all).then_some(trades)
     }
 
     pub fn best_from(&self, args: &MessageArgs) -> (CandidateScore, MessageArgs) {
@@ -192,7 +193,7 @@ impl<'s> Search<'s> {
     fn meant(&self, found: &[Outcome]) -> usize {
         let is_one = |((before, now), tried): &((&Outcome, &Outcome), &Tried<'_>)| match now {
             Outcome::Tick(facts) => {
-                matches!(before, Outcome::Tick(_)) || !facts.is_hardly_meant(&tried.traits)
+                matches!(before, Outcome::Tick(_)) || !facts.is_implausible(&tried.traits)
             }
             Outcome::OtherKind | Outcome::Reject => false,
         };
@@ -222,17 +223,17 @@ impl<'s> Search<'s> {
         };
         let mut strict = rules.clone();
         strict.conditions.iter_mut().for_each(|condition| condition.is_optional = false);
-        let said = ticks(&outcomes(strict, &self.tried, self.now));
+        let count = ticks(&outcomes(strict, &self.tried, self.now));
         let loose = outcomes(Rules { conditions: Vec::new(), ..rules }, &self.tried, self.now);
         Own {
-            is_one: said > 0,
-            is_common: said * GOOD_SHARE >= self.tried.len(),
+            is_one: count > 0,
+            is_common: count * GOOD_SHARE >= self.tried.len(),
             loosely: loose.iter().map(|outcome| matches!(outcome, Outcome::Tick(_))).collect(),
         }
     }
 }
 
-/// Of a preset: whether the messages are of its feed.
+/// For a preset: whether the messages are of its feed.
 #[derive(Default)]
 struct Own {
     is_one: bool,
@@ -253,8 +254,7 @@ fn cost(args: &MessageArgs, before: &MessageArgs) -> usize {
 }
 
 impl Search<'_> {
-    /// Every combination of choices that leaves alone what was chosen already. What is less of a
-    /// guess stands in front.
+    /// Every combination of choices that keeps the given flags. Surer choices come first.
     fn candidates(&self, args: &MessageArgs) -> Vec<MessageArgs> {
         let steps = [
             self.zones(args),
@@ -267,7 +267,7 @@ impl Search<'_> {
         for choices in steps {
             let so_far = all.clone();
             for choice in choices {
-                all.extend(so_far.iter().map(|made| choice.made_in(made)));
+                all.extend(so_far.iter().map(|made| choice.apply_to(made)));
             }
         }
         all
@@ -362,7 +362,7 @@ impl Search<'_> {
         choices
     }
 
-    /// What may be lifted beside: where many messages look as if they needed it.
+    /// Guards that may be lifted as well: where many messages look as if they needed it.
     fn guards(&self) -> Vec<Choice> {
         let old = self.tried.iter().filter(|tried| tried.traits.times.is_old).count();
         let mut guards = Vec::new();
@@ -377,10 +377,10 @@ impl Search<'_> {
     }
 }
 
-/// What was mapped, and what is guessed beside it.
+/// The mapping that was given, and the guesses added to it.
 pub fn completed(map: &MapEntries, guessed: &MapEntries) -> Option<MapEntries> {
     let is_open = |field: Field| {
-        Field::ALL.into_iter().all(|said| map.written(said).is_none() || !said.excludes(field))
+        Field::ALL.into_iter().all(|other| map.written(other).is_none() || !other.excludes(field))
     };
     let more = guessed.paths.iter().filter(|(field, _)| is_open(*field)).cloned();
     let paths: Vec<_> = map.paths.iter().cloned().chain(more).collect();
@@ -419,7 +419,7 @@ fn make_guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, G
     .collect()
 }
 
-/// What is guessed of the most samples.
+/// The guess that fits most samples.
 fn commonest_guess(values: &[(Value, Option<Timestamp>)], way: Option<&Path>) -> Guess {
     let mut guesses: BTreeMap<String, (usize, Guess)> = BTreeMap::new();
     let all = values.iter().map(|(value, record_time)| guess(value, way, *record_time));
@@ -433,7 +433,7 @@ fn commonest_guess(values: &[(Value, Option<Timestamp>)], way: Option<&Path>) ->
         .unwrap_or_default()
 }
 
-/// What can be chosen beside what was.
+/// The choices that may be added to the given flags.
 #[derive(Debug, Clone)]
 pub enum Choice {
     Zone,
@@ -442,7 +442,7 @@ pub enum Choice {
     Key,
     MemberOrKey,
     Topic,
-    /// Where the elements are, and the fields in them.
+    /// The paths to the elements, and to the fields in them.
     Layout(Option<Path>, Layout),
     OlderDays,
     AnyPrice,
@@ -450,19 +450,19 @@ pub enum Choice {
 
 #[derive(Debug, Clone)]
 pub enum Layout {
-    /// By the usual names.
+    /// Guessed by the usual names.
     Usual,
     Preset(Preset),
     Map(MapEntries),
 }
 
 impl Choice {
-    pub fn made_in(&self, args: &MessageArgs) -> MessageArgs {
+    pub fn apply_to(&self, args: &MessageArgs) -> MessageArgs {
         let mut args = args.clone();
         match self {
             Self::Zone => args.timestamp_zone = SOME_ZONE.parse().ok(),
             Self::Unit(unit) => args.timestamp_unit = *unit,
-            // What says how times of messages are read has no effect then.
+            // Flags for reading the times of messages have no effect then.
             Self::RecordTime => {
                 args.timestamp_from = TimestampFrom::Record;
                 args.timestamp_zone = None;

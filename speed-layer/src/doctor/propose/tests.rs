@@ -1,7 +1,7 @@
-//! Which flags are proposed for which messages, and what is said.
+//! Which flags are proposed for which messages, with which notes.
 
-use super::super::command_line::command_line;
 use super::*;
+use crate::doctor::command_line::command_line;
 use common::decode::{Preset, TimestampFrom};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -28,7 +28,7 @@ fn proposed(samples: &[Sample]) -> Option<(String, usize)> {
     Some((command_line(&proposal.args), proposal.reading.ticks))
 }
 
-/// Of messages without a key.
+/// The samples of messages without a key.
 fn flags(values: &[&str]) -> Option<(String, usize)> {
     let samples: Vec<Sample> = values.iter().map(|value| sample(value, None)).collect();
     proposed(&samples)
@@ -84,7 +84,8 @@ fn the_fewest_flags_that_reach_the_most_are_proposed() {
         (
             r#"{"quote":{"ticker":"A","price":1,"time":"2025-06-06 10:00"}}"#,
             None,
-            "--map symbol=quote.ticker,price=quote.price,timestamp=quote.time --timestamp-zone America/New_York",
+            "--map symbol=quote.ticker,price=quote.price,timestamp=quote.time --timestamp-zone \
+             America/New_York",
         ),
     ] {
         assert_eq!(proposed(&[sample(value, key)]), Some((flags.to_owned(), 1)), "{value}");
@@ -183,7 +184,7 @@ fn a_zone_that_nothing_tells_is_not_proposed_and_its_flag_is_named() {
     assert!(found.proposal.is_none(), "{:?}", found.proposal);
     let named = "--map price=mid_price --timestamp-zone ZONE";
     assert!(found.doubts.iter().any(|doubt| doubt.contains(named)), "{:?}", found.doubts);
-    // What the message says of it counts for more than nothing.
+    // A time in the message counts for more than none.
     let (found, _) = flags(&[&loaded.replace("timestamp", "timestamp_utc")]).unwrap();
     assert!(found.ends_with("--timestamp-zone UTC"), "{found}");
 }
@@ -383,7 +384,7 @@ fn changes_of_rows_and_other_kinds_that_pass_for_ticks_are_said_with_where() {
         ),
         (each("type", &[r#""trade""#, r#""quote""#], row), "--where type=trade"),
         (each("MsgType", &[r#""8""#, r#""S""#], row), "--where MsgType=8"),
-        // Of one alone, too.
+        // For one message alone, too.
         (each("op", &[r#""d""#], row), "--where op=VALUE"),
         (each("action", &[r#""delete""#], row), "--where action=VALUE"),
     ] {
@@ -629,7 +630,7 @@ fn what_was_chosen_already_stays_also_where_a_file_said_it() {
     }
 }
 
-/// All that is said of messages that no flags are proposed for.
+/// All notes for messages that no flags are proposed for.
 fn doubts_of(args: &MessageArgs, values: &[&str]) -> String {
     let samples: Vec<Sample> = values.iter().map(|value| sample(value, None)).collect();
     let advice = advise(args, &samples, NOW);
@@ -731,7 +732,7 @@ fn a_number_that_is_years_before_its_record_is_said() {
     for time in ["1749218401", "1702533601123", "\"1995-06-06T14:00:01Z\""] {
         assert_eq!(notes(time), "", "{time}");
     }
-    // A date of today beside it says so even more.
+    // A date of today next to it makes that even surer.
     for beside in [r#""x":"2025-06-06T14:00:01Z""#, r#""day":"2025-06-06""#] {
         let said = notes(&format!("770911201.123,{beside}"));
         assert!(said.contains("years before those of their records"), "{beside}: {said}");
@@ -917,8 +918,8 @@ fn prices_of_zero_are_no_reason_to_take_such() {
     assert_eq!(flags(&[unset]), Some(("--map price=last".to_owned(), 1)));
 }
 
-/// Of 30 shapes that need flags, those of 28 are found: the others have names in another
-/// language, or `name`.
+/// Flags are found for 28 of 30 shapes that need them: the others have names in another language,
+/// or `name`.
 #[test]
 fn the_flags_of_most_public_shapes_are_found() {
     let lines = include_str!("../../../../service/src/cli/messages/shapes.jsonl").lines();
@@ -926,7 +927,7 @@ fn the_flags_of_most_public_shapes_are_found() {
     let mut missed = Vec::new();
     for shape in shapes.filter(|shape| shape["tick"].is_string() && shape["flags"].is_array()) {
         let (value, key) = (shape["value"].as_str().unwrap(), shape["key"].as_str());
-        // Of two ways to say the same the one with a flag for each thing.
+        // The proposal with a flag for each thing is taken of two equivalent ones.
         let flags = shape["also"].as_array().or(shape["flags"].as_array());
         let flags = flags.unwrap().iter().map(|flag| flag.as_str().unwrap().to_owned());
         let flags: Vec<String> = flags.collect();

@@ -6,7 +6,7 @@ use crate::decode::schemas::times::TimeKind;
 /// Records, arrays and maps inside one another: as many as there may be objects and arrays of JSON.
 pub const MAX_DEPTH: usize = json::MAX_DEPTH;
 
-/// Where a node stands among all of a schema.
+/// The index of a node among all of a schema.
 pub type NodeId = usize;
 
 /// A schema, ready to be read by.
@@ -20,7 +20,7 @@ pub struct Schema {
 pub enum Node {
     Null,
     Boolean,
-    /// It is written as a long, and has 32 bits.
+    /// An int, which is written as a long and has 32 bits.
     Int,
     Long,
     Float,
@@ -28,15 +28,15 @@ pub enum Node {
     Bytes,
     Text,
     Fixed(usize),
-    /// Of bytes, or of as many as are said.
+    /// Bytes, of any length or of a fixed one.
     Decimal {
         size: Option<usize>,
         scale: u32,
     },
-    /// Of 16 bytes.
+    /// A UUID in 16 bytes.
     Uuid,
     Time(TimeKind),
-    /// Its symbols, in quotes.
+    /// The names of an enum, in quotes.
     Enum(Vec<Box<[u8]>>),
     Array(NodeId),
     Map(NodeId),
@@ -46,7 +46,7 @@ pub enum Node {
 
 #[derive(Debug)]
 pub struct Member {
-    /// What stands in front of its value: `,"name":`
+    /// The text before its value: `,"name":`
     pub literal: Box<[u8]>,
     /// Whether a rule looks for it; it is passed over otherwise.
     pub is_wanted: bool,

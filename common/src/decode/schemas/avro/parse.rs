@@ -7,11 +7,11 @@ use crate::decode::schemas::times::TimeKind;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// What Kafka Connect calls its own decimals.
+/// Kafka Connect's name for its own decimals.
 const CONNECTS_DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 
 /// # Errors
-/// What is no schema of Avro's.
+/// If the text is no Avro schema.
 pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
     let mut parser = Parser { nodes: Vec::new(), named: HashMap::new(), is_wanted };
     for reference in &text.references {
@@ -216,7 +216,7 @@ fn read_scale(object: &Map<String, Value>) -> Option<u32> {
     u32::try_from(scale).ok().filter(|scale| *scale <= MAX_SCALE && is_allowed)
 }
 
-/// The name with its namespace, and the namespace of what stands inside.
+/// The name with its namespace, and the namespace of the types inside.
 fn full_name(object: &Map<String, Value>, outer: &str) -> Result<(String, String), String> {
     let name = text(object, "name")?;
     if let Some((namespace, _)) = name.rsplit_once('.') {

@@ -6,36 +6,38 @@ use crate::decode::values::is_number;
 use std::borrow::Cow;
 use std::io::Write;
 
-/// Imports that need no reference, by their names, with what stands in each behind its package.
+/// Imports that need no reference, by their names, with the types that each adds to its package.
 pub const TYPES: [(&str, &str); 17] = [
     (
         "google/type/calendar_period.proto",
-        "enum CalendarPeriod { CALENDAR_PERIOD_UNSPECIFIED = 0; DAY = 1; WEEK = 2; FORTNIGHT = 3; MONTH = 4; \
-         QUARTER = 5; HALF = 6; YEAR = 7; }",
+        "enum CalendarPeriod \
+         { CALENDAR_PERIOD_UNSPECIFIED = 0; DAY = 1; WEEK = 2; FORTNIGHT = 3; MONTH = 4; QUARTER = 5; HALF = 6; YEAR = 7; }",
     ),
     (
         "google/type/color.proto",
         "import \"google/protobuf/wrappers.proto\"; \
-         message Color { float red = 1; float green = 2; float blue = 3; google.protobuf.FloatValue alpha = 4; }",
+         message Color \
+         { float red = 1; float green = 2; float blue = 3; google.protobuf.FloatValue alpha = 4; }",
     ),
     ("google/type/date.proto", "message Date { int32 year = 1; int32 month = 2; int32 day = 3; }"),
     (
         "google/type/datetime.proto",
         "import \"google/protobuf/duration.proto\"; \
-         message DateTime { int32 year = 1; int32 month = 2; int32 day = 3; int32 hours = 4; int32 minutes = 5; \
-         int32 seconds = 6; int32 nanos = 7; \
+         message DateTime \
+         { int32 year = 1; int32 month = 2; int32 day = 3; int32 hours = 4; int32 minutes = 5; int32 seconds = 6; int32 nanos = 7; \
          oneof time_offset { google.protobuf.Duration utc_offset = 8; TimeZone time_zone = 9; } } \
          message TimeZone { string id = 1; string version = 2; }",
     ),
     (
         "google/type/dayofweek.proto",
-        "enum DayOfWeek { DAY_OF_WEEK_UNSPECIFIED = 0; MONDAY = 1; TUESDAY = 2; WEDNESDAY = 3; THURSDAY = 4; \
-         FRIDAY = 5; SATURDAY = 6; SUNDAY = 7; }",
+        "enum DayOfWeek \
+         { DAY_OF_WEEK_UNSPECIFIED = 0; MONDAY = 1; TUESDAY = 2; WEDNESDAY = 3; THURSDAY = 4; FRIDAY = 5; SATURDAY = 6; SUNDAY = 7; }",
     ),
     ("google/type/decimal.proto", "message Decimal { string value = 1; }"),
     (
         "google/type/expr.proto",
-        "message Expr { string expression = 1; string title = 2; string description = 3; string location = 4; }",
+        "message Expr \
+         { string expression = 1; string title = 2; string description = 3; string location = 4; }",
     ),
     (
         "google/type/fraction.proto",
@@ -67,10 +69,10 @@ pub const TYPES: [(&str, &str); 17] = [
     ),
     (
         "google/type/postal_address.proto",
-        "message PostalAddress { int32 revision = 1; string region_code = 2; string language_code = 3; \
-         string postal_code = 4; string sorting_code = 5; string administrative_area = 6; string locality = 7; \
-         string sublocality = 8; repeated string address_lines = 9; repeated string recipients = 10; \
-         string organization = 11; }",
+        "message PostalAddress \
+         { int32 revision = 1; string region_code = 2; string language_code = 3; string postal_code = 4; string sorting_code = 5; string administrative_area = 6; string locality = 7; \
+         string sublocality = 8; repeated string address_lines = 9; repeated string recipients = \
+         10; string organization = 11; }",
     ),
     (
         "google/type/quaternion.proto",
@@ -78,7 +80,8 @@ pub const TYPES: [(&str, &str); 17] = [
     ),
     (
         "google/type/timeofday.proto",
-        "message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }",
+        "message TimeOfDay \
+         { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }",
     ),
 ];
 
@@ -98,7 +101,7 @@ pub enum WellKnown {
 }
 
 impl WellKnown {
-    /// By the message's full name.
+    /// The types by their full names.
     pub fn of_name(name: &str) -> Option<Self> {
         Some(match name {
             "google.protobuf.Timestamp" => Self::Timestamp,
@@ -110,7 +113,10 @@ impl WellKnown {
         })
     }
 
-    /// What is none of its kind is written as the object that it is.
+    /// A value that is not of its kind is written as the object that it is.
+    ///
+    /// # Errors
+    /// If the bytes are no valid Protobuf.
     pub fn write(self, body: &[u8], out: &mut Vec<u8>) -> Result<(), ProtoError> {
         match self {
             Self::Timestamp => times::write_seconds(out, int64(body, 1)?, int32(body, 2)?),
@@ -131,7 +137,7 @@ impl WellKnown {
     }
 }
 
-/// The type allows more than JSON: a plus sign, no digits before or behind the point, and nothing
+/// The type allows more than JSON: a plus sign, no digits before or after the point, and nothing
 /// for zero.
 fn as_number(text: &str) -> Cow<'_, str> {
     if is_number(text) {

@@ -26,7 +26,7 @@ const KNOWN: [(&str, &str); 2] = [
 const MAX_CHAIN: usize = 500;
 
 /// # Errors
-/// What is no schema of Protobuf's.
+/// If the text is no Protobuf schema.
 pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
     let file = compiled(text)?;
     let file = file.get_file_by_name(ROOT).ok_or("it is not found")?;
@@ -46,6 +46,10 @@ pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Sche
     Ok(Schema { types: parser.types, enums: parser.enums, tops })
 }
 
+/// Compiles the texts of a schema.
+///
+/// # Errors
+/// If the text is no schema, or refers to one that is missing.
 pub fn compiled(text: &SchemaText) -> Result<DescriptorPool, String> {
     let known = KNOWN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     let google = google::TYPES.iter().map(|(name, text)| {
@@ -181,7 +185,7 @@ impl Parser<'_> {
         }
         let mut names = FxHashMap::default();
         for value in described.values() {
-            // Of several names for one number the first counts.
+            // The first of several names for one number counts.
             names.entry(value.number()).or_insert_with(|| {
                 let mut quoted = Vec::new();
                 write_text(&mut quoted, value.name().as_bytes());

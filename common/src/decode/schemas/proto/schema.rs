@@ -41,18 +41,18 @@ pub struct Field {
     pub is_wanted: bool,
     pub kind: Kind,
     pub shape: Shape,
-    /// The `oneof` that it stands in with others: of these the last that was written counts.
+    /// The `oneof` that contains it with others: the last of these that was written counts.
     pub oneof: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Where it is absent it is its kind's zero.
+    /// A field that is its kind's zero where it is absent.
     Plain,
-    /// It may be absent.
+    /// A field that may be absent.
     Optional,
     Repeated,
-    /// Its kind is that of entries.
+    /// A field whose kind is that of entries.
     Map,
 }
 
@@ -86,7 +86,10 @@ impl Field {
         is_packed || slot.wire() == self.kind.wire()
     }
 
-    /// What is passed over must be of its type all the same.
+    /// A field that is passed over must be of its type all the same.
+    ///
+    /// # Errors
+    /// If the field is of another type.
     pub fn check(&self, slot: Slot, body: &[u8]) -> Result<(), ProtoError> {
         match (self.kind.wire(), slot) {
             (Some(wire), Slot::Bytes { start, end }) => {
@@ -103,7 +106,7 @@ impl Field {
 }
 
 impl Kind {
-    /// `None` for what stands behind its length.
+    /// `None`: its length tells how many bytes follow.
     pub fn wire(self) -> Option<Wire> {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => Some(Wire::Fixed64),

@@ -1,4 +1,4 @@
-//! Protobuf's wire format: the fields of a message as they stand in its bytes.
+//! Protobuf's wire format: the fields of a message in the order of its bytes.
 
 /// The highest number that a field may have.
 const MAX_NUMBER: u64 = (1 << 29) - 1;
@@ -16,7 +16,7 @@ pub enum Wire {
     Fixed32,
 }
 
-/// What was last read of a field.
+/// The value that was last read for a field.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Slot {
     #[default]
@@ -46,6 +46,10 @@ pub fn bytes_of(slot: Slot, body: &[u8]) -> &[u8] {
     }
 }
 
+/// The bytes of a field as text.
+///
+/// # Errors
+/// If the bytes are no UTF-8.
 pub fn text_of(slot: Slot, body: &[u8]) -> Result<&[u8], ProtoError> {
     let text = bytes_of(slot, body);
     match str::from_utf8(text) {
@@ -67,6 +71,9 @@ pub fn another_type(number: u32, slot: Slot) -> ProtoError {
 }
 
 /// The last that is there of the field with this number.
+///
+/// # Errors
+/// If the bytes are no valid Protobuf.
 pub fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>, ProtoError> {
     let (mut entries, mut found) = (Entries::new(body), None);
     while let Some((number, slot)) = entries.next()? {
@@ -81,17 +88,23 @@ pub fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>
 }
 
 /// The field that has this number and is an int64.
+///
+/// # Errors
+/// If the bytes are no valid Protobuf.
 pub fn int64(body: &[u8], number: u32) -> Result<i64, ProtoError> {
     let slot = last(body, number, Some(Wire::Varint))?;
     Ok(if let Some(Slot::Bits(bits, _)) = slot { bits.cast_signed() } else { 0 })
 }
 
 /// The field that has this number and is an int32.
+///
+/// # Errors
+/// If the bytes are no valid Protobuf.
 pub fn int32(body: &[u8], number: u32) -> Result<i64, ProtoError> {
     Ok(low(int64(body, number)?.cast_unsigned()).into())
 }
 
-/// What a number of 32 bits is of which more are written.
+/// A number of 32 bits of which more are written.
 pub fn low(bits: u64) -> i32 {
     (bits as u32).cast_signed()
 }
@@ -100,7 +113,7 @@ pub fn zigzag(bits: u64) -> i64 {
     (bits >> 1).cast_signed() ^ -(bits & 1).cast_signed()
 }
 
-/// The fields of a message as they stand in its bytes.
+/// The fields of a message in the order of its bytes.
 pub struct Entries<'b> {
     whole: usize,
     reader: Reader<'b>,
@@ -116,6 +129,9 @@ impl<'b> Entries<'b> {
     }
 
     /// The next field's number and place. Groups, which nobody writes any more, are passed over.
+    ///
+    /// # Errors
+    /// If the bytes are no valid Protobuf.
     pub fn next(&mut self) -> Result<Option<(u32, Slot)>, ProtoError> {
         let mut groups = Vec::new();
         while !self.reader.0.is_empty() {
@@ -164,6 +180,10 @@ fn number_of(key: u64) -> Result<u32, ProtoError> {
 pub struct Reader<'b>(pub &'b [u8]);
 
 impl<'b> Reader<'b> {
+    /// Reads a varint.
+    ///
+    /// # Errors
+    /// If the bytes end within the number, or it has more than 64 bits.
     #[inline]
     pub fn varint(&mut self) -> Result<u64, ProtoError> {
         let mut number = 0_u64;
@@ -180,6 +200,10 @@ impl<'b> Reader<'b> {
         Err(if self.0.len() < 10 { ends() } else { "a number of more than ten bytes".to_owned() })
     }
 
+    /// Reads a number of the given wire type.
+    ///
+    /// # Errors
+    /// If the bytes end within the number, or it has more than 64 bits.
     pub fn number(&mut self, wire: Wire) -> Result<Slot, ProtoError> {
         let bits = match wire {
             Wire::Varint => self.varint()?,

@@ -18,7 +18,7 @@ fn framed(id: u32, body: &[u8]) -> Vec<u8> {
     [&[0], &id.to_be_bytes()[..], body].concat()
 }
 
-/// What `schema` makes of a value that was written with it.
+/// The JSON that `schema` makes of a value that was written with it.
 fn json_of(schema: &str, body: &[u8]) -> Result<String, String> {
     let mut text = Vec::new();
     match Schema::parse(&avro(schema), None)?.0 {
@@ -62,7 +62,7 @@ fn what_another_library_writes_is_read_as_it_means() {
         );
         // Not a byte of it may be missing, and none may be left over.
         let more = json_of(&schema, &[&bytes[..], b"more"].concat()).unwrap_err();
-        assert!(more.starts_with("4 bytes are left over behind the value"), "{line}: {more}");
+        assert!(more.starts_with("4 bytes are left over after the value"), "{line}: {more}");
         if let Some(cut) = bytes.len().checked_sub(1) {
             assert!(json_of(&schema, &bytes[..cut]).is_err(), "{line}");
         }
@@ -103,7 +103,7 @@ fn types_that_few_write_are_what_they_mean() {
             vec![0x12; 16],
             r#""12121212-1212-1212-1212-121212121212""#,
         ),
-        // What does not fit its type says nothing.
+        // A value that does not fit its type says nothing.
         (r#"{"type":"long","logicalType":"no-such-thing"}"#, long(5), "5"),
         (r#"{"type":"int","logicalType":"timestamp-millis"}"#, long(5), "5"),
         (
@@ -392,7 +392,7 @@ fn a_time_out_of_range_is_shown_by_its_type_and_what_it_counts() {
     ] {
         assert_eq!(reject, expected);
     }
-    // Whoever takes such times is given them.
+    // A program that takes such times is given them.
     let rules = Rules {
         times: TimeRules { oldest: Timestamp::from_micros(0), ..TimeRules::default() },
         ..Rules::default()

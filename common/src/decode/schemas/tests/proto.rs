@@ -13,7 +13,7 @@ fn proto(text: &str) -> SchemaText {
     SchemaText { kind: SchemaKind::Protobuf, text: text.to_owned(), references: Vec::new() }
 }
 
-/// What the schema makes of bytes, the way to the message's type in front.
+/// The JSON that the schema makes of bytes, with the path of the message's type before them.
 fn json_of(text: &SchemaText, rules: Option<&Rules>, body: &[u8]) -> Result<String, String> {
     let mut scratch = Scratch::default();
     match Schema::parse(text, rules)?.0 {
@@ -275,7 +275,7 @@ fn a_field_that_is_written_otherwise_than_its_type_makes_the_value_none() {
         (&[50, 0], "field 6 is written with a length"),
         (&[56, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], "beyond 64 bits"),
         (&[0xf8, 0xff, 0xff, 0xff, 0x7f, 1], "which no field has"),
-        // What looks like the beginning of a group ends as another one.
+        // Bytes that look like the beginning of a group end as another one.
         (&[0x63, 0x6c], "the end of a group that did not begin"),
     ] {
         for rules in [None, Some(&Rules::default())] {
@@ -390,7 +390,7 @@ fn google_types_are_known_and_are_what_they_mean() {
             r#""12345678901234567890.123456789012345678901""#,
         ),
         ("-2.5E-3", r#""-2.5E-3""#),
-        // What the type allows and JSON does not.
+        // Values that the type allows and JSON does not.
         ("+7", r#""7""#),
         (".5", r#""0.5""#),
         ("-.5e3", r#""-0.5e3""#),
@@ -486,7 +486,7 @@ fn every_import_that_confluents_registry_knows_is_known() {
             format!(r#"syntax = "proto3"; import "{name}.proto"; message A {{ int32 n = 1; }}"#);
         assert!(Schema::parse(&proto(&text), None).is_ok(), "{name}");
     }
-    // What a registry lists counts before what is known.
+    // A registry's list counts before the schemas that are known.
     let own = Reference {
         name: "google/type/decimal.proto".to_owned(),
         text: r#"syntax = "proto3"; package google.type; message Decimal { string value = 1; int32 scale = 2; }"#

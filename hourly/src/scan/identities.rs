@@ -1,10 +1,10 @@
-//! [`claims()`]: what an object says of some records, for comparing it with what others say of
+//! [`identities()`]: what an object says of some records, for comparing it with what others say of
 //! them.
 
 use super::{Line, LinePosition, ScanError, ScanOptions, Visitor, place_of, visit};
 use crate::checksum::{Checksum, TickContent};
 use crate::hour::Hour;
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::{Place, Reject};
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
@@ -13,13 +13,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What one line says of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
+pub struct LineIdentity {
     pub partition: i32,
     /// The number of the tick's place.
     pub place: u64,
-    /// Of the tick. Prices count as 64-bit floats, because Connect makes such of them.
+    /// Hash of the tick. Prices count as 64-bit floats, because Connect makes such of them.
     pub hash: u64,
-    /// Of its symbol and time alone.
+    /// Hash of its symbol and time alone.
     pub whose: u64,
 }
 
@@ -28,19 +28,23 @@ pub struct Claim {
 ///
 /// # Errors
 /// Where it cannot be read to its end.
-pub fn claims(input: impl Read, options: &ScanOptions) -> Result<Vec<Claim>, ScanError> {
-    let mut claiming = Claiming { options, first: FxHashMap::default(), claims: Vec::new() };
-    match visit(input, options, &mut claiming) {
-        Ok(()) => Ok(claiming.claims),
+pub fn read_identities(
+    input: impl Read,
+    options: &ScanOptions,
+) -> Result<Vec<LineIdentity>, ScanError> {
+    let mut reading =
+        IdentityVisitor { options, first: FxHashMap::default(), identities: Vec::new() };
+    match visit(input, options, &mut reading) {
+        Ok(()) => Ok(reading.identities),
         Err(error) => Err(ScanError { error, hours: Vec::new() }),
     }
 }
 
-struct Claiming<'a> {
+struct IdentityVisitor<'a> {
     options: &'a ScanOptions,
     /// By partition and place.
     first: FxHashMap<(i32, u64), First>,
-    claims: Vec<Claim>,
+    identities: Vec<LineIdentity>,
 }
 
 /// The first claim of a record, and what others have said since.
@@ -51,10 +55,10 @@ struct First {
     has_stranger: bool,
 }
 
-impl Claiming<'_> {
+impl IdentityVisitor<'_> {
     /// Keeps a claim that says something new. An object may tell one record any number of times.
-    fn add(&mut self, claim: Claim) {
-        let Claim { partition, place, hash, whose } = claim;
+    fn add(&mut self, identity: LineIdentity) {
+        let LineIdentity { partition, place, hash, whose } = identity;
         let is_news = match self.first.entry((partition, place)) {
             Entry::Vacant(first) => {
                 first.insert(First { hash, whose, has_other: false, has_stranger: false });
@@ -70,13 +74,13 @@ impl Claiming<'_> {
             }
         };
         if is_news {
-            self.claims.push(claim);
+            self.identities.push(identity);
         }
     }
 }
 
-impl Visitor for Claiming<'_> {
-    fn record(&mut self, record: &Record<'_>, LinePosition { element, .. }: LinePosition) {
+impl Visitor for IdentityVisitor<'_> {
+    fn record(&mut self, record: &DecodedTick<'_>, LinePosition { element, .. }: LinePosition) {
         let Some((Place { partition, .. }, place)) =
             record.provenance.and_then(|position| place_of(position, element))
         else {
@@ -90,7 +94,7 @@ impl Visitor for Claiming<'_> {
             let hash = Checksum::of(&content, None).as_floats;
             let seed = content.timestamp.micros().cast_unsigned();
             let whose = xxh3_64_with_seed(content.symbol.as_bytes(), seed);
-            self.add(Claim { partition, place, hash, whose });
+            self.add(LineIdentity { partition, place, hash, whose });
         }
     }
 
@@ -122,9 +126,10 @@ mod tests {
         let hour = Hour::of(common::Timestamp::from_micros(at * 1000));
         let asked: Exclusions = [(hour, asked)].into_iter().collect();
         let options = ScanOptions { exclude: Some(Arc::new(asked)), ..options() };
-        let claims = claims(text.as_bytes(), &options).unwrap();
-        let whose: Vec<bool> = claims.iter().map(|claim| claim.whose == claims[0].whose).collect();
+        let identities = read_identities(text.as_bytes(), &options).unwrap();
+        let whose: Vec<bool> =
+            identities.iter().map(|identity| identity.whose == identities[0].whose).collect();
         assert_eq!(whose, [true, true, false]);
-        assert_ne!(claims[0].hash, claims[1].hash);
+        assert_ne!(identities[0].hash, identities[1].hash);
     }
 }

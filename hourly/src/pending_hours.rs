@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// read again later.
 pub const MAX_BARS: usize = 150_000;
 
-/// What an hour takes beside its bars, 2 kB, in units of those.
+/// What an hour takes in addition to its bars, 2 kB, in units of those.
 pub const BARS_OF_AN_HOUR: usize = 8;
 
 /// The most symbols of an hour. One with more is not computed: 65 MB of bars, and as much again for
@@ -20,7 +20,7 @@ pub const MAX_SYMBOLS: usize = 200_000;
 
 /// The smallest and the largest of some offsets, of whatever partition; `None` where there are
 /// none.
-pub type Span = Option<(u64, u64)>;
+pub type TimeSpan = Option<(u64, u64)>;
 
 /// The ticks of hours that are not written yet, merged object by object.
 ///
@@ -37,7 +37,7 @@ pub struct PendingHours {
 pub struct PendingHour {
     pub sum: HourBars,
     /// The objects that are in `sum`, by their keys, each with the span of its offsets.
-    pub objects: FxHashMap<Arc<str>, Span>,
+    pub objects: FxHashMap<Arc<str>, TimeSpan>,
     /// It had more than [`MAX_SYMBOLS`], and its sums were dropped.
     pub is_too_wide: bool,
     /// The greatest key so far, and whether a smaller one came after it.
@@ -108,7 +108,7 @@ impl PendingHours {
         self.hours.get(&hour).is_some_and(|total| total.objects.contains_key(key))
     }
 
-    /// Whether an hour's total holds objects beside these.
+    /// Whether an hour's total holds objects other than these.
     #[must_use]
     pub fn holds_others(&self, hour: Hour, objects: &[Object]) -> bool {
         let Some(total) = self.hours.get(&hour) else {
@@ -151,7 +151,7 @@ pub fn joined(mut sum: HourBars, part: HourBars) -> Option<HourBars> {
     (sum.bars.len() <= MAX_SYMBOLS).then_some(sum)
 }
 
-fn span_of(part: &HourBars) -> Span {
+fn span_of(part: &HourBars) -> TimeSpan {
     match (part.offsets.span(), part.repeated.span()) {
         (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
         (one, other) => one.or(other),

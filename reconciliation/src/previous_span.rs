@@ -1,4 +1,4 @@
-//! [`Earlier`]: the messages of the hours that were compared right before others.
+//! [`PreviousSpan`]: the messages of the hours that were compared right before others.
 
 use hourly::holdings::Holdings;
 use hourly::hour::Hour;
@@ -9,13 +9,13 @@ use std::ops::Range;
 /// Messages with ticks by partition. An offset may be missing between the last of them and the
 /// first of the hours that follow.
 #[derive(Debug, Default)]
-pub struct Earlier {
+pub struct PreviousSpan {
     messages: BTreeMap<i32, RoaringTreemap>,
     /// The hours that were compared last, and the places that `realtime_stock` has of them.
     realtime: Option<(Range<Hour>, BTreeMap<i32, RoaringTreemap>)>,
 }
 
-impl Earlier {
+impl PreviousSpan {
     /// The last one before some messages.
     #[must_use]
     pub fn before(&self, partition: i32, messages: &RoaringTreemap) -> Option<u64> {
@@ -25,7 +25,7 @@ impl Earlier {
     }
 
     /// Takes in those of a span of hours. What lies before all of them is asked for no longer;
-    /// what lies behind may be of late ticks, and is asked for when their turn comes.
+    /// what lies after may be of late ticks, and is asked for when their turn comes.
     pub fn add(&mut self, partition: i32, messages: &RoaringTreemap) {
         let Some(first) = messages.min() else { return };
         let known = self.messages.entry(partition).or_default();
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_last_one_before_is_found_though_late_ticks_lie_behind() {
-        let mut earlier = Earlier::default();
+        let mut earlier = PreviousSpan::default();
         assert_eq!(earlier.before(0, &set(&[7])), None);
         // The first hours have a late tick of the third ones, and a damaged line.
         let damaged = 1 << 47;
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn of_the_hours_right_before_it_is_known_what_realtime_stock_has_of_them() {
         let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
-        let mut earlier = Earlier::default();
+        let mut earlier = PreviousSpan::default();
         for day in 0..2 {
             let mut realtime = Holdings::default();
             let held = realtime.hours.entry(hour(day * 24)).or_default();
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_lies_before_all_of_a_stretch_is_kept_no_longer() {
-        let mut earlier = Earlier::default();
+        let mut earlier = PreviousSpan::default();
         for day in 0_u64..1_000 {
             earlier.add(0, &(day * 1_000..day * 1_000 + 9).collect());
         }

@@ -102,9 +102,9 @@ fn expected(records: &[Record]) -> BTreeMap<(Hour, String), Bar> {
     bars
 }
 
-fn all(totals: &mut PendingHours) -> BTreeMap<(Hour, String), Bar> {
-    let hours: Vec<Hour> = totals.hours.keys().copied().collect();
-    let sums = hours.into_iter().map(|hour| (hour, totals.take(hour).sum));
+fn all(pending: &mut PendingHours) -> BTreeMap<(Hour, String), Bar> {
+    let hours: Vec<Hour> = pending.hours.keys().copied().collect();
+    let sums = hours.into_iter().map(|hour| (hour, pending.take(hour).sum));
     sums.flat_map(|(hour, sum)| {
         let bars = sum.bars.iter().map(|(symbol, bar)| ((hour, symbol.as_str().to_owned()), *bar));
         bars.collect::<Vec<_>>()
@@ -113,11 +113,11 @@ fn all(totals: &mut PendingHours) -> BTreeMap<(Hour, String), Bar> {
 }
 
 /// What a run does with an object.
-fn feed(totals: &mut PendingHours, key: &str, text: &str) {
+fn feed(pending: &mut PendingHours, key: &str, text: &str) {
     let key = Arc::from(key);
-    let again = totals.merge_object(&key, scanned(text, None).hours);
+    let again = pending.merge_object(&key, scanned(text, None).hours);
     if !again.is_empty() {
-        assert!(totals.merge_object(&key, scanned(text, Some(again)).hours).is_empty());
+        assert!(pending.merge_object(&key, scanned(text, Some(again)).hours).is_empty());
     }
 }
 
@@ -137,58 +137,58 @@ proptest! {
         objects.extend((0..2).map(|partition| of(partition).map(|record| record.line(true)).collect()));
         let mut order: Vec<usize> = (0..objects.len()).collect();
         order.sort_by_key(|place| (*place as u64 + 1).wrapping_mul(shuffle | 1));
-        let mut totals = PendingHours::default();
+        let mut pending = PendingHours::default();
         for place in &order {
-            feed(&mut totals, &place.to_string(), &objects[*place]);
+            feed(&mut pending, &place.to_string(), &objects[*place]);
         }
         let lines: usize = objects.iter().map(|text| text.lines().count()).sum();
-        let duplicates: u64 = totals.hours.values().map(|total| total.sum.duplicates).sum();
+        let duplicates: u64 = pending.hours.values().map(|total| total.sum.duplicates).sum();
         prop_assert_eq!(duplicates as usize, lines - records.len());
-        prop_assert_eq!(all(&mut totals), expected(&records));
-        prop_assert_eq!(totals.bars, 0);
+        prop_assert_eq!(all(&mut pending), expected(&records));
+        prop_assert_eq!(pending.bars, 0);
     }
 
     #[test]
     fn a_record_that_stands_twice_in_one_object_counts_once(records in some_records(), twice in 0_usize..100) {
         let mut text: String = records.iter().map(|record| record.line(true)).collect();
         text.push_str(&records[twice % records.len()].line(true));
-        let mut totals = PendingHours::default();
-        feed(&mut totals, "one", &text);
-        prop_assert_eq!(all(&mut totals), expected(&records));
+        let mut pending = PendingHours::default();
+        feed(&mut pending, "one", &text);
+        prop_assert_eq!(all(&mut pending), expected(&records));
     }
 
     #[test]
     fn the_count_of_bars_is_kept_however_hours_come_and_go(records in some_records(), limit in 0_usize..10) {
         let text: String = records.iter().map(|record| record.line(true)).collect();
-        let mut totals = PendingHours::default();
-        feed(&mut totals, "one", &text);
-        let count = |totals: &PendingHours| totals.hours.values().map(|total| total.sum.bars.len()).sum::<usize>();
-        prop_assert_eq!(totals.bars, count(&totals));
-        totals.shrink(limit);
-        prop_assert_eq!(totals.bars, count(&totals));
-        prop_assert!(totals.bars <= limit || totals.hours.len() == 1);
-        totals.forget_before(Hour::of(Timestamp::from_micros(START * 1000)).plus(1));
-        prop_assert_eq!(totals.bars, count(&totals));
-        totals.forget_object("one");
-        prop_assert_eq!((totals.bars, totals.hours.len()), (0, 0));
+        let mut pending = PendingHours::default();
+        feed(&mut pending, "one", &text);
+        let count = |pending: &PendingHours| pending.hours.values().map(|total| total.sum.bars.len()).sum::<usize>();
+        prop_assert_eq!(pending.bars, count(&pending));
+        pending.shrink(limit);
+        prop_assert_eq!(pending.bars, count(&pending));
+        prop_assert!(pending.bars <= limit || pending.hours.len() == 1);
+        pending.forget_before(Hour::of(Timestamp::from_micros(START * 1000)).plus(1));
+        prop_assert_eq!(pending.bars, count(&pending));
+        pending.forget_object("one");
+        prop_assert_eq!((pending.bars, pending.hours.len()), (0, 0));
     }
 }
 
 #[test]
 fn an_object_that_is_given_twice_counts_once() {
     let record = Record { symbol: 'A', millis: 0, cents: 100, volume: 1, partition: 0, offset: 7 };
-    let mut totals = PendingHours::default();
+    let mut pending = PendingHours::default();
     for _ in 0..2 {
         // Without provenance only the key tells.
-        feed(&mut totals, "one", &record.line(false));
+        feed(&mut pending, "one", &record.line(false));
     }
     let hour = Hour::of(Timestamp::from_micros(START * 1000));
     assert!(
-        totals.holds(hour, "one")
-            && !totals.holds(hour, "two")
-            && !totals.holds(hour.plus(1), "one")
+        pending.holds(hour, "one")
+            && !pending.holds(hour, "two")
+            && !pending.holds(hour.plus(1), "one")
     );
-    assert_eq!(totals.take(hour).sum.ticks, 1);
+    assert_eq!(pending.take(hour).sum.ticks, 1);
 }
 
 #[test]

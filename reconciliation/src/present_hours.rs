@@ -1,12 +1,12 @@
-//! [`There`]: which hours of a long window may hold anything.
+//! [`PresentHours`]: which hours of a long window may hold anything.
 //!
 //! A window of centuries has a million hours, and of each of them several tables, folders and
 //! Kafka are asked. Of a span that none of them has anything of nothing is found: it is passed
 //! over, which three questions tell of decades.
 
-use super::topic::Topic;
+use super::topic::ComparedTopic;
 use hourly::archive::PrefixTemplate;
-use hourly::flags::Plan;
+use hourly::flags::HourPlan;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use hourly::lake::covered;
@@ -21,26 +21,26 @@ pub type Folders = Vec<(PrefixTemplate, BTreeSet<String>)>;
 
 /// What is known of a window.
 #[derive(Debug)]
-pub struct There {
+pub struct PresentHours {
     folders: Folders,
-    /// Hours of which there is something beside those.
+    /// Hours of which there is something other than those.
     hours: BTreeSet<Hour>,
-    plan: Plan,
-    /// The first hour that tables have, behind those that were asked for; the window's end where
+    plan: HourPlan,
+    /// The first hour that tables have, after those that were asked for; the window's end where
     /// there is none.
     next_row: Option<Hour>,
 }
 
-impl There {
-    pub fn new(folders: Folders, plan: Plan) -> Self {
+impl PresentHours {
+    pub fn new(folders: Folders, plan: HourPlan) -> Self {
         Self { folders, hours: BTreeSet::new(), plan, next_row: None }
     }
 
     /// Asks Kafka of all of the window, and which hours the lake alone has.
     ///
     /// # Errors
-    /// Where the database or Kafka fails; here and below.
-    pub async fn ask(&mut self, db: &mut BatchDb, topics: &[Topic]) -> Result<(), Failure> {
+    /// Where the database or Kafka fails.
+    pub async fn ask(&mut self, db: &mut BatchDb, topics: &[ComparedTopic]) -> Result<(), Failure> {
         for topic in topics {
             let held = topic.held(&self.plan.window).await?;
             self.add(held.into_iter().flat_map(Hour::each));
@@ -56,6 +56,9 @@ impl There {
     }
 
     /// Whether no side has anything of some hours. They come in order of time.
+    ///
+    /// # Errors
+    /// Where the database or Kafka fails.
     pub async fn is_empty(
         &mut self,
         db: &mut BatchDb,
@@ -109,17 +112,17 @@ mod tests {
     use common::Timestamp;
 
     /// What the flags ask for, with folders of these hours.
-    fn there(template: &str, flags: &[&str], hours: &[&str]) -> There {
+    fn there(template: &str, flags: &[&str], hours: &[&str]) -> PresentHours {
         let database = ["verify", "--database-url", "postgres://u:p@h/d"];
         let args = VerifyArgs::try_parse_from([&database[..], flags].concat()).unwrap();
         let plan = args.hours.plan(Timestamp::now()).unwrap();
         let template = PrefixTemplate::parse(template).unwrap();
         let level = |text: &&str| template.level(&template.prefix(hour(text))).to_owned();
-        There::new(vec![(template.clone(), hours.iter().map(level).collect())], plan)
+        PresentHours::new(vec![(template.clone(), hours.iter().map(level).collect())], plan)
     }
 
     /// The spans of a window that are not passed over, tables aside.
-    fn looked_at(there: &There) -> Vec<Range<Hour>> {
+    fn looked_at(there: &PresentHours) -> Vec<Range<Hour>> {
         let mut spans = HourSpans::of(&[], there.plan.window.clone());
         let mut found = Vec::new();
         while let Some(hours) = spans.current() {
