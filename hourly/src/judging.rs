@@ -250,8 +250,8 @@ impl Judging<'_> {
         let from = pauses.since().map_or(margin, |since| since.min(margin));
         let has_before = pauses.since().is_none_or(|since| since >= hour.start())
             && self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
-        let (is_of_lake, ticks) =
-            (!own.lake.is_empty(), groups.iter().map(|group| group.ticks).sum::<u64>());
+        let is_of_lake = !own.lake.is_empty();
+        let ticks: u64 = groups.iter().map(|group| group.ticks).sum();
         let before = if has_before {
             HourSources::default()
         } else {
@@ -273,8 +273,8 @@ impl Judging<'_> {
             return Ok(());
         };
         if is_of_lake && judged.ticks != ticks {
-            let lake = "the lake and what is left of its raw objects have";
-            log_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks));
+            let have = "the lake and what is left of its raw objects have";
+            log_unjudged(hour, &format!("{have} {} of {ticks} ticks", judged.ticks));
             return Ok(());
         }
         let changed = db.write_verdicts((hour, &self.detectors), &rows, &judged).await?;

@@ -88,15 +88,13 @@ pub fn compare(
             }
         }
         let by_other_rules = known.as_ref().is_some_and(|known| !known.is_as_read);
+        let must_be_read = (by_decode_rules && by_other_rules) || is_forced(&object.key);
         let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => {
                 ChangeKind::Replaced
             }
-            Some(known) if known.is_earlier(&object) || (by_decode_rules && !known.is_as_read) => {
-                ChangeKind::Forced
-            }
-            Some(_) if is_forced(&object.key) => ChangeKind::Forced,
+            Some(known) if must_be_read || known.is_earlier(&object) => ChangeKind::Forced,
             Some(known) => {
                 survey.back.extend(known.gone.then(|| object.key.to_string()));
                 continue;

@@ -173,6 +173,21 @@ impl OffsetSpan {
 }
 
 impl Archived {
+    /// Notes an object of which the sums have ticks without offsets and that is gone. `summed`: its
+    /// version in the sums.
+    fn note_without_offsets(
+        &mut self,
+        hour: Hour,
+        key: Arc<str>,
+        lines: u64,
+        summed: Option<InSums>,
+    ) {
+        if let Some(InSums { without_offsets: ticks @ 1.., ticks: all, .. }) = summed {
+            let vanished = ObjectWithoutOffsets { key, lines, ticks, is_mixed: ticks < all };
+            self.vanished_without_offsets.entry(hour).or_default().push(vanished);
+        }
+    }
+
     /// `known`: what the index has of the object's folder.
     fn note_if_new(&mut self, object: &Object, known: Option<&KnownObjects>) {
         let known = known.and_then(|known| known.get(&*object.key));
@@ -736,14 +751,8 @@ impl Archive {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
-                    if let (true, Some(InSums { without_offsets: ticks @ 1.., ticks: all, .. })) =
-                        (is_own, summed)
-                    {
-                        let is_mixed = ticks < all;
-                        let vanished =
-                            ObjectWithoutOffsets { key: object.key, lines, ticks, is_mixed };
-                        archived.vanished_without_offsets.entry(hour).or_default().push(vanished);
-                    }
+                    let summed = summed.filter(|_| is_own);
+                    archived.note_without_offsets(hour, object.key, lines, summed);
                 }
             }
         }

@@ -164,8 +164,6 @@ impl WindowRun {
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
         let is_read_otherwise = self.is_read_otherwise(&stale, known, objects);
-        let gone_without_offsets = self.gone_without_offsets(hour, known).await?;
-        let from_lake = from_lake.as_ref().filter(|_| !is_read_otherwise);
         let due = HourToCompute {
             stale,
             snapshot,
@@ -173,9 +171,9 @@ impl WindowRun {
             foreign,
             is_forced,
             objects,
-            gone_without_offsets,
+            gone_without_offsets: self.gone_without_offsets(hour, known).await?,
             known,
-            from_lake,
+            from_lake: from_lake.as_ref().filter(|_| !is_read_otherwise),
             pending,
         };
         match self.sums(&due).await? {

@@ -339,13 +339,7 @@ impl WindowRun {
                 scan = self.engine.reader.read(&change.object, None).await;
             }
             match scan {
-                Ok(scan) if self.refuses(&change, &scan).await? => {
-                    self.pass_over(&change.object, &scan)
-                }
-                Ok(scan) if self.is_copy(&change, &scan, &entries).await? => {
-                    self.pass_over(&change.object, &scan)
-                }
-                Ok(scan) if self.is_outdated(&change, &scan, &entries).await? => {
+                Ok(scan) if self.is_left_out(&change, &scan, &entries).await? => {
                     self.pass_over(&change.object, &scan)
                 }
                 Ok(scan) => match self.emptied(&change, &scan).await? {
@@ -376,6 +370,18 @@ impl WindowRun {
             self.db.store(&entries).await?;
         }
         result.and_then(|()| self.check_stop()).map(|()| moved)
+    }
+
+    /// Whether an object is not indexed: by other rules, as a copy, or as an older one of its name.
+    async fn is_left_out(
+        &mut self,
+        change: &Change,
+        scan: &Scan,
+        entries: &[IndexedObject],
+    ) -> Result<bool, Failure> {
+        Ok(self.refuses(change, scan).await?
+            || self.is_copy(change, scan, entries).await?
+            || self.is_outdated(change, scan, entries).await?)
     }
 
     /// Says of an object whose ticks no sums have yet that it holds fewer now: nothing else would.
