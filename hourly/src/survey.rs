@@ -15,12 +15,12 @@ pub struct Change {
     pub by_other_rules: bool,
     /// A listed object of the same name, but for what says that it is compressed.
     pub twin: Option<Twin>,
-    /// What the index knows of the others of its name, where this one is the newest. The last is
+    /// The index's entries of the others of its name, if this one is the newest. The last is
     /// the one that it takes the place of, if of any.
     pub older: Vec<OlderTwin>,
 }
 
-/// What the index knows of an object that has a newer twin.
+/// The index's entry of an object that has a newer twin.
 #[derive(Debug, Clone)]
 pub struct OlderTwin {
     pub key: Arc<str>,

@@ -47,7 +47,7 @@ type OffsetsBySource = FxHashMap<(i16, i32), RoaringTreemap>;
 /// Topics by source.
 type Topics = FxHashMap<i16, String>;
 
-/// What the speed layer has and the sums have not.
+/// Offsets that the speed layer has and the sums have not.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Missing {
     ticks: u64,
@@ -162,10 +162,10 @@ fn add_block(row: &PgRow, speed: &mut OffsetsBySource) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// What the speed layer has of a topic's partition: which places, and how many of them twice.
+/// The speed layer's places in a topic's partition, and how many of them it has twice.
 type OfPartition<'a> = ((Option<&'a str>, i32), RoaringTreemap, u64);
 
-/// What is missing in the sums, by topic and partition.
+/// Offsets that are missing in the sums, by topic and partition.
 fn find_missing(due: &HourToCompare, speed: &OffsetsBySource, topics: &Topics) -> Missing {
     let mut by_topic: Vec<OfPartition<'_>> = Vec::new();
     for ((source, partition), places) in speed {

@@ -15,7 +15,7 @@ pub struct ArchiveLag {
 }
 
 impl ArchiveLag {
-    /// Says for how long already.
+    /// Logs the lag.
     pub fn log(&self) {
         let Self { topic, partition, waiting } = self;
         let seconds = waiting.as_secs();

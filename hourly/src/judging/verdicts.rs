@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Ticks that are looked at at once, without their margins.
 const AT_ONCE: usize = 20_000;
 
-/// What of a finding decides about it.
+/// The parts of a finding that decide about it.
 #[derive(Debug, Clone)]
 pub struct Provisional {
     pub kind: Kind,
@@ -51,11 +51,11 @@ fn nanos(at: Timestamp) -> i64 {
     at.micros().saturating_mul(1000)
 }
 
-/// What verdicts go by.
+/// Rules of verdicts.
 #[derive(Debug)]
 pub struct Rules {
     pub prices: Parameters,
-    /// What the speed layer goes by, whose silences are in sessions.
+    /// The speed layer's detectors, whose silences are in sessions.
     pub as_they_come: Arc<Detectors>,
 }
 
@@ -125,12 +125,12 @@ impl Reason {
     }
 }
 
-/// What hindsight says.
+/// Results of hindsight.
 #[derive(Debug, Default, PartialEq)]
 pub struct Verdicts {
     /// Bad prints and what was taken back, by where they stand among the symbol's ticks.
     pub bad: Vec<(usize, Finding)>,
-    /// What corrects others.
+    /// Corrections of other ticks.
     pub corrections: Vec<(usize, Finding)>,
     /// The verdict on each finding; `None`: its tick is not there.
     pub of_findings: Vec<Option<Reason>>,

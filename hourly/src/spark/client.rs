@@ -143,7 +143,7 @@ impl Client {
         result
     }
 
-    /// Says that the session is over.
+    /// Ends the session.
     pub async fn close(&self) {
         let request = ReleaseSessionRequest {
             session_id: self.session_id.clone(),
@@ -209,7 +209,8 @@ impl Operation<'_> {
             };
             let is_lost = loses_session(&ended);
             if is_lost && self.last.is_some() {
-                let what = "the server has forgotten a statement in the middle of its result (was it restarted?)";
+                let what = "the server has forgotten a statement in the middle of its result (was \
+                            it restarted?)";
                 return Err(QueryError::Away(format!("{what}: {}", ended.message())));
             }
             if !is_lost && !is_transient(&ended) {

@@ -81,7 +81,7 @@ impl WindowRun {
             let later = hours.end..self.plan.window.end;
             self.fail_refused();
             let is_done = |hour: &Hour| {
-                self.failed_hours.contains(hour) || self.deferred_hours.contains(hour)
+                self.outcomes.failed.contains(hour) || self.outcomes.deferred.contains(hour)
             };
             let is_of_others = |hour: &Hour| self.own_stretch.is_some() && !hours.contains(hour);
             stale.retain(|Stale { hour, .. }| {
@@ -116,7 +116,7 @@ impl WindowRun {
         let mut folders: Vec<Folder> =
             hours.into_iter().flat_map(|hour| self.template.folders(hour..hour.plus(1))).collect();
         folders.dedup();
-        folders.retain(|folder| !self.listed_folders.contains(&folder.prefix));
+        folders.retain(|folder| !self.folders.listed.contains(&folder.prefix));
         folders
     }
 
@@ -235,13 +235,13 @@ impl WindowRun {
         if foreign.iter().all(|indexed| indexed.merged) {
             return self.db.unmark_stale(hour, snapshot, None).await;
         }
-        self.deferred_hours.insert(hour);
+        self.outcomes.deferred.insert(hour);
         Ok(())
     }
 
     async fn write(&mut self, due: &HourToCompute<'_>, new: NewSums<'_>) -> Result<(), Failure> {
         if due.foreign.iter().any(|indexed| !indexed.merged) {
-            self.deferred_hours.insert(due.stale.hour);
+            self.outcomes.deferred.insert(due.stale.hour);
         }
         if let Some(known) = due.known.filter(|_| due.is_read_otherwise) {
             self.note_rewritten(due.stale.hour, known);
@@ -263,9 +263,9 @@ impl WindowRun {
             self.note_retry(hour);
             return Ok(());
         };
-        self.late_hours.extend(is_late.then_some(hour));
+        self.outcomes.late.extend(is_late.then_some(hour));
         if !self.plan.window.contains(&hour) {
-            self.computed_elsewhere.insert(hour);
+            self.outcomes.computed_elsewhere.insert(hour);
         }
         self.counts.hours_from_lake += u32::from(is_from_lake);
         self.count_written(hour, &sum, &shared);
@@ -370,8 +370,8 @@ impl WindowRun {
                 records = conflicts.records,
                 partition,
                 offset,
-                "hour {hour}: of {} records several lines tell different things, offset {offset} of partition {partition} \
-                 among them; the first object by key counts",
+                "hour {hour}: of {} records several lines tell different things, offset {offset} \
+                 of partition {partition} among them; the first object by key counts",
                 conflicts.records
             );
         });
@@ -427,9 +427,10 @@ impl WindowRun {
             return self.db.unmark_stale(hour, snapshot, None).await;
         }
         if stale.replaced || stale.reread {
-            let why = match stale.reread {
-                true => "its objects are read by other rules of messages, which explains no loss",
-                false => "some of its objects were replaced by others without them, some are gone",
+            let why = if stale.reread {
+                "its objects are read by other rules of messages, which explains no loss"
+            } else {
+                "some of its objects were replaced by others without them, some are gone"
             };
             let words = format!(
                 "not written, because it would lose all its {} records: {why}",
@@ -442,15 +443,16 @@ impl WindowRun {
             return Ok(());
         }
         if is_forced && known.sum.is_none() && known.location == self.store.location() {
-            let why = "not written anew: its objects are gone, and what was kept of them cannot be read; its rows stay as \
-                       they are, and --allow-shrink, with a window that holds it, deletes them";
+            let why = "not written anew: its objects are gone, and what was kept of them cannot be \
+                       read; its rows stay as they are, and --allow-shrink, with a window that \
+                       holds it, deletes them";
             self.fail(hour, why);
         }
         self.db.unmark_stale(hour, snapshot, None).await
     }
     /// The hour stays stale and is tried again, but not for ever.
     pub(super) fn note_retry(&mut self, hour: Hour) {
-        let retries = self.retries.entry(hour).or_default();
+        let retries = self.outcomes.retries.entry(hour).or_default();
         *retries += 1;
         if *retries > RELIST_TRIES {
             self.fail(

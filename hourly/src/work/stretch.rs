@@ -36,7 +36,7 @@ impl WindowRun {
         // What was kept for later hours may be another's now.
         self.engine.forget_all();
         // Folders on either side may be of its next stretch, which reads them for its own hours.
-        self.listed_folders.clear();
+        self.folders.listed.clear();
         Ok(())
     }
 

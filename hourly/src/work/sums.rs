@@ -24,9 +24,10 @@ fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool, there: u64) -
         0
     });
     // Where nobody knows which records have expired, as many new ones are none of them.
-    let expired = match known.sum.is_none() && known.gone_objects > 0 {
-        true => known.ticks.saturating_sub(there).max(1),
-        false => 0,
+    let expired = if known.sum.is_none() && known.gone_objects > 0 {
+        known.ticks.saturating_sub(there).max(1)
+    } else {
+        0
     };
     // For ticks without offsets we know only their count, and how many of them came from objects
     // that are gone.
@@ -71,9 +72,10 @@ impl WindowRun {
             && known.accounts_for(merged.count() as u64)
             && known.location == self.store.location()
             && !due.is_read_otherwise;
-        let lost = match has_all_objects && known.sum.is_none() {
-            true => 0,
-            false => lost(known, &sum, due.is_read_otherwise, there),
+        let lost = if has_all_objects && known.sum.is_none() {
+            0
+        } else {
+            lost(known, &sum, due.is_read_otherwise, there)
         };
         match lost {
             0 if self.skip_if_grown(due, known, &sum) => Ok(Step::Skipped),
@@ -213,7 +215,8 @@ impl WindowRun {
             }
             (false, false) => {
                 format!(
-                    "their objects are no longer in {location}, and what was kept of them cannot be read"
+                    "their objects are no longer in {location}, and what was kept of them cannot \
+                     be read"
                 )
             }
         };
@@ -341,8 +344,8 @@ impl WindowRun {
     /// An object that this run has not read into the index, because it lies in a folder far off.
     fn fail_moved(&mut self, hour: Hour, other: &Indexed) {
         let why = format!(
-            "not written, because {} and others were read by other rules of messages, and hold none of its ticks by \
-             this run's: a window that covers {} reads them again",
+            "not written, because {} and others were read by other rules of messages, and hold \
+             none of its ticks by this run's: a window that covers {} reads them again",
             other.object.key, other.folder
         );
         self.fail(hour, &why);
