@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use hourly::archive::{CONFLUENT, FileNameTemplate, Format, Object, ObjectStore, StoreOptions};
 use hourly::reader::{IN_FLIGHT, Reader};
 use hourly::scan::Scan;
-use hourly::spark::{AT_ONCE, Spark, SparkOptions};
+use hourly::spark::{OBJECTS_PER_STATEMENT, Spark, SparkOptions};
 use hourly::state;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -191,7 +191,7 @@ async fn read_there(
     objects: &[Object],
 ) -> Result<Fingerprints> {
     let mut all = Fingerprints::new();
-    for some in objects.chunks(AT_ONCE) {
+    for some in objects.chunks(OBJECTS_PER_STATEMENT) {
         let scans = spark.scan(some, reader).await?;
         all.extend(scans.iter().map(prints).collect::<Result<Fingerprints>>()?);
     }

@@ -101,8 +101,8 @@ pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
     block << BLOCK_BITS..(block + 1) << BLOCK_BITS
 }
 
-/// The places that two sides have in common in those blocks in which one of them has others, too:
-/// there the checksums of the blocks tell nothing. Both must be flushed.
+/// The places that two sides have in common in blurred blocks. A block is blurred if the two sides
+/// hold different offsets of it: its checksums cannot be compared. Both must be flushed.
 #[must_use]
 pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) -> RoaringTreemap {
     let mut blocks = RoaringTreemap::new();

@@ -30,7 +30,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Objects of one statement: each is a relation for the server to plan.
-pub const AT_ONCE: usize = 64;
+pub const OBJECTS_PER_STATEMENT: usize = 64;
 /// Layouts of lines that one statement looks for.
 const MAX_LAYOUTS: usize = 6;
 /// Other lines of an object that are fetched; one with more is read by our own scan.
@@ -135,7 +135,7 @@ impl Spark {
         let mut scans = Vec::new();
         let mut waiting: VecDeque<Vec<ObjectRequest>> = VecDeque::new();
         while !asked.is_empty() {
-            let rest = asked.split_off(asked.len().min(AT_ONCE));
+            let rest = asked.split_off(asked.len().min(OBJECTS_PER_STATEMENT));
             waiting.push_back(std::mem::replace(&mut asked, rest));
         }
         while let Some(mut some) = waiting.pop_front() {

@@ -193,7 +193,7 @@ impl Archived {
         let known = known.and_then(|known| known.get(&*object.key));
         // One that had been gone is still to be taken in again.
         let is_as_read = known.is_some_and(|known| {
-            known.etag == *object.etag && known.size == object.size && !known.gone
+            known.etag == *object.etag && known.size == object.size && !known.is_gone
         });
         if !is_as_read {
             self.new_keys.insert(Arc::clone(&object.key), known.is_some());

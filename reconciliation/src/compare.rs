@@ -112,33 +112,39 @@ pub struct ValueComparison {
     blurred: RoaringTreemap,
 }
 
+/// What one side holds of a partition in an hour.
+struct Side<'a> {
+    offsets: RoaringTreemap,
+    holdings: &'a PartitionHoldings,
+}
+
+impl<'a> Side<'a> {
+    fn of(hour: &'a HourHoldings, partition: i32) -> Option<Self> {
+        let holdings = hour.partitions.get(&partition)?;
+        Some(Self { offsets: hour.offsets(partition), holdings })
+    }
+}
+
 impl ValueComparison {
     /// Compares what both sides hold of a partition.
-    pub fn compare_sides(&mut self, [ours, theirs]: [&HourHoldings; 2], partition: i32) {
-        if let (Some(realtime), Some(archive)) =
-            (ours.partitions.get(&partition), theirs.partitions.get(&partition))
-        {
-            self.compare(
-                (&ours.offsets(partition), realtime),
-                (&theirs.offsets(partition), archive),
-            );
+    pub fn compare_sides(&mut self, [realtime, archive]: [&HourHoldings; 2], partition: i32) {
+        let (realtime, archive) = (Side::of(realtime, partition), Side::of(archive, partition));
+        if let (Some(realtime), Some(archive)) = (realtime, archive) {
+            self.compare(&realtime, &archive);
         }
     }
 
     /// Compares the blocks of both sides that hold the same places.
-    fn compare(
-        &mut self,
-        (ours, realtime): (&RoaringTreemap, &PartitionHoldings),
-        (theirs, archive): (&RoaringTreemap, &PartitionHoldings),
-    ) {
-        for (block, checksum) in &realtime.blocks {
-            let Some(other) = archive.blocks.get(block).filter(|other| *other != checksum) else {
+    fn compare(&mut self, realtime: &Side<'_>, archive: &Side<'_>) {
+        for (block, checksum) in &realtime.holdings.blocks {
+            let other = archive.holdings.blocks.get(block);
+            let Some(other) = other.filter(|other| *other != checksum) else {
                 continue;
             };
             let mut offsets = RoaringTreemap::new();
             offsets.insert_range(block_offsets(*block));
-            let held = &offsets & ours;
-            offsets &= theirs;
+            let held = &offsets & &realtime.offsets;
+            offsets &= &archive.offsets;
             if held != offsets {
                 self.blurred |= held & offsets;
             } else if checksum.as_floats == other.as_floats {
@@ -614,8 +620,9 @@ impl HourComparison<'_> {
         archive: &PartitionHoldings,
     ) {
         let (partition, mut values) = (outcome.partition, ValueComparison::default());
-        let (ours, theirs) = (side.offsets(partition), self.archive.offsets(partition));
-        values.compare((&ours, realtime), (&theirs, archive));
+        let realtime = Side { offsets: side.offsets(partition), holdings: realtime };
+        let archive = Side { offsets: self.archive.offsets(partition), holdings: archive };
+        values.compare(&realtime, &archive);
         let blurred = std::mem::take(&mut values.blurred);
         let uncompared = blurred - self.compare_again(partition, &mut values);
         outcome.differing_blocks = values.differing_blocks;
@@ -682,14 +689,12 @@ impl HourComparison<'_> {
 
     /// Compares what was read again; gives the places that were compared by it.
     fn compare_again(&self, partition: i32, values: &mut ValueComparison) -> RoaringTreemap {
-        let shares = self.blurred.map(|sides| {
-            sides.map(|side| (side.offsets(partition), side.partitions.get(&partition)))
-        });
-        let Some([(ours, Some(realtime)), (theirs, Some(archive))]) = shares else {
+        let sides = self.blurred.map(|sides| sides.map(|side| Side::of(side, partition)));
+        let Some([Some(realtime), Some(archive)]) = sides else {
             return RoaringTreemap::new();
         };
-        values.compare((&ours, realtime), (&theirs, archive));
-        (ours & theirs) - &values.blurred
+        values.compare(&realtime, &archive);
+        (realtime.offsets & archive.offsets) - &values.blurred
     }
 
     /// Whether objects whose lines have no offsets have these by their names.

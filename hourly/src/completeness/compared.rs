@@ -21,7 +21,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 /// A statement reads the ticks of so much time.
-const AT_ONCE: i64 = 10 * Timestamp::MINUTE;
+const SLICE_MICROS: i64 = 10 * Timestamp::MINUTE;
 
 /// An hour that is to be compared.
 struct HourToCompare {
@@ -83,7 +83,7 @@ async fn compare_one(db: &mut BatchDb, hour: Timestamp, topics: &Topics) -> Resu
     let mut speed = OffsetsBySource::default();
     let (mut start, end) = (due.hour.start(), due.hour.plus(1).start());
     while start < end {
-        let slice = (start, start.plus_micros(AT_ONCE));
+        let slice = (start, start.plus_micros(SLICE_MICROS));
         db.query("reading realtime_stock in", async |connection| {
             add_places(connection, slice, &mut speed).await
         })

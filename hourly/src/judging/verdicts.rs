@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Ticks that are looked at at once, without their margins.
-const AT_ONCE: usize = 20_000;
+const TICKS_PER_PASS: usize = 20_000;
 
 /// The parts of a finding that decide about it.
 #[derive(Debug, Clone)]
@@ -162,8 +162,8 @@ fn found_in(
     to: &Parameters,
 ) -> Vec<(usize, Finding)> {
     let mut all = Vec::new();
-    for start in judged.clone().step_by(AT_ONCE) {
-        let end = judged.end.min(start + AT_ONCE);
+    for start in judged.clone().step_by(TICKS_PER_PASS) {
+        let end = judged.end.min(start + TICKS_PER_PASS);
         let (from, until) =
             (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
         // The place is where it is in `ticks`.

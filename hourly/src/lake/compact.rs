@@ -499,7 +499,7 @@ impl Candidate {
 
 /// Logs what is left out, kind by kind.
 fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
-    let say = |status: CompactionStatus, why: &str| {
+    let log_status = |status: CompactionStatus, why: &str| {
         let mut hours = candidates.clone().filter(|candidate| candidate.status == status);
         if let Some(first) = hours.next() {
             let hours = hours.count() as u64 + 1;
@@ -508,27 +508,27 @@ fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
             tracing::warn!(hours, %first, error = why, "{text}, the first {first}: {why}");
         }
     };
-    say(
+    log_status(
         CompactionStatus::Unready,
         "they are not complete, or wait for batch-layer (hour_completeness tells why)",
     );
-    say(
+    log_status(
         CompactionStatus::Forgotten,
         "the lake had their ticks when raw objects were deleted for it, and lake_objects has lost \
          the rows: restore it from PostgreSQL's backup, or the raw objects from the bucket's \
          versions",
     );
-    say(CompactionStatus::Expired, "objects have expired before the lake had their ticks");
-    say(
+    log_status(CompactionStatus::Expired, "objects have expired before the lake had their ticks");
+    log_status(
         CompactionStatus::WithoutOffsets,
         "lines do not tell their offsets, so nothing could tell whether each tick is there once",
     );
-    say(
+    log_status(
         CompactionStatus::ReadOtherwise,
         "their objects were read by other flags about messages: give those of batch-layer (an hour \
          whose objects need several sets of flags cannot be written)",
     );
-    say(
+    log_status(
         CompactionStatus::Elsewhere,
         "they were computed from another bucket: give that of batch-layer (--bucket)",
     );

@@ -29,13 +29,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Objects that are announced together.
-const AT_ONCE: usize = 100;
+const OBJECTS_PER_DELETION: usize = 100;
 /// Objects of which the log says why they stay, reason by reason; the others are counted.
 const NAMED: u64 = 10;
 
 /// How to end a difference that each run finds again.
 const HOW_TO_FIX: &str = "Where the raw objects are right and all there, `batch-layer --recompute \
-                          --from-lake never` and compact write the hour anew; where some were \
+                          --from-lake never` and compact write the hour again; where some were \
                           deleted because the lake has them, known records keep their values: put \
                           the earlier version back, or keep what is there";
 
@@ -297,7 +297,7 @@ impl DeleteCovered<'_> {
         for raw in &covered {
             done.seen.insert(Arc::clone(&raw.object.key));
         }
-        for some in covered.chunks(AT_ONCE) {
+        for some in covered.chunks(OBJECTS_PER_DELETION) {
             if self.is_dry {
                 self.show(some, done)?
             } else {

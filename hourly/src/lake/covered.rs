@@ -194,7 +194,7 @@ pub async fn keys(
 /// is in the lake alone.
 ///
 /// # Errors
-/// The database's.
+/// Where the database fails.
 pub(crate) async fn release(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,

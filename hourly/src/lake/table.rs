@@ -166,7 +166,7 @@ pub(crate) async fn note_copy(
 /// Notes that hours were computed again from these objects: they are of what was computed then.
 ///
 /// # Errors
-/// The database's.
+/// Where the database fails.
 pub(crate) async fn note_computed(
     transaction: &mut PgTransaction<'_>,
     keys: &[String],
@@ -182,7 +182,7 @@ pub(crate) async fn note_computed(
 /// `compact` deletes them.
 ///
 /// # Errors
-/// The database's.
+/// Where the database fails.
 pub(crate) async fn withdraw(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,

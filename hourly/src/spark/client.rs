@@ -149,11 +149,15 @@ impl Client {
             session_id: self.session_id.clone(),
             user_context: Some(self.user.clone()),
         };
-        self.say("ReleaseSession", request).await;
+        self.send_last("ReleaseSession", request).await;
     }
 
     /// What the server may hear or not.
-    async fn say<M: Message + Send + Sync + 'static>(&self, method: &'static str, message: M) {
+    async fn send_last<M: Message + Send + Sync + 'static>(
+        &self,
+        method: &'static str,
+        message: M,
+    ) {
         let asked = self.ask::<M, Nothing>(method, message);
         let answered = tokio::time::timeout(LAST_WORDS_WITHIN, asked)
             .await
@@ -298,7 +302,7 @@ impl Operation<'_> {
             operation_id: self.id.clone(),
             release_all: Some(Nothing {}),
         };
-        self.client.say("ReleaseExecute", request).await;
+        self.client.send_last("ReleaseExecute", request).await;
     }
 
     async fn interrupt(&self) {
@@ -308,7 +312,7 @@ impl Operation<'_> {
             kind: ONE_OPERATION,
             operation_id: Some(self.id.clone()),
         };
-        self.client.say("Interrupt", request).await;
+        self.client.send_last("Interrupt", request).await;
     }
 }
 

@@ -25,13 +25,13 @@ fn correct_stale_flags<'a>(
 ) {
     let mut replaced = objects.clone().filter(|indexed| indexed.is_replaced()).peekable();
     if replaced.peek().is_none() && known.emptied == 0 {
-        if known.accounts_for(objects.filter(|indexed| indexed.merged).count() as u64) {
+        if known.accounts_for(objects.filter(|indexed| indexed.is_merged).count() as u64) {
             // What was replaced is again what it was.
-            (stale.replaced, stale.reread) = (false, false);
+            (stale.is_replaced, stale.is_reread) = (false, false);
         }
-    } else if !stale.replaced && !stale.reread {
-        stale.replaced = replaced.all(|indexed| *indexed.decode_rules == *known.decode_rules);
-        stale.reread = !stale.replaced;
+    } else if !stale.is_replaced && !stale.is_reread {
+        stale.is_replaced = replaced.all(|indexed| *indexed.decode_rules == *known.decode_rules);
+        stale.is_reread = !stale.is_replaced;
     }
 }
 
@@ -135,8 +135,8 @@ impl WindowRun {
             objects.into_iter().partition(|indexed| self.is_foreign(indexed));
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
         let is_as_it_was = |stale: &Stale| {
-            !(is_forced || stale.replaced || stale.reread)
-                && objects.iter().all(|object| object.merged)
+            !(is_forced || stale.is_replaced || stale.is_reread)
+                && objects.iter().all(|object| object.is_merged)
         };
         if is_as_it_was(&stale) {
             return self.leave_unchanged((hour, snapshot), &objects, &foreign).await;
@@ -206,7 +206,7 @@ impl WindowRun {
         // A run by other rules may have read them in between, whose sums were not written.
         let has_other_sums = known.is_none_or(|known| *known.decode_rules != *self.decode_rules);
         objects.iter().any(|indexed| *indexed.decode_rules != *self.decode_rules)
-            || (stale.reread && has_other_sums)
+            || (stale.is_reread && has_other_sums)
     }
 
     /// An hour whose objects hold what its sums have of them. Where all were read by this run's
@@ -232,7 +232,7 @@ impl WindowRun {
         (hour, snapshot): (Hour, &IndexSnapshot),
         foreign: &[Indexed],
     ) -> Result<(), Failure> {
-        if foreign.iter().all(|indexed| indexed.merged) {
+        if foreign.iter().all(|indexed| indexed.is_merged) {
             return self.db.unmark_stale(hour, snapshot, None).await;
         }
         self.outcomes.deferred.insert(hour);
@@ -240,7 +240,7 @@ impl WindowRun {
     }
 
     async fn write(&mut self, due: &HourToCompute<'_>, new: NewSums<'_>) -> Result<(), Failure> {
-        if due.foreign.iter().any(|indexed| !indexed.merged) {
+        if due.foreign.iter().any(|indexed| !indexed.is_merged) {
             self.outcomes.deferred.insert(due.stale.hour);
         }
         if let Some(known) = due.known.filter(|_| due.is_read_otherwise) {
@@ -342,7 +342,7 @@ impl WindowRun {
             0 => String::new(),
             symbols => format!(" ({symbols} without a volume)"),
         };
-        self.progress.say(|| {
+        self.progress.log_done(|| {
             let (ticks, symbols) =
                 (counted(sum.ticks, "tick"), counted(sum.bars.len() as u64, "symbol"));
             let text = format!("{ticks} of {symbols}{unknown}");
@@ -402,7 +402,7 @@ impl WindowRun {
         };
         let has_all_objects = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
-        if is_allowed || (has_all_objects && stale.replaced && !stale.reread) {
+        if is_allowed || (has_all_objects && stale.is_replaced && !stale.is_reread) {
             let why = if is_allowed {
                 "--allow-shrink says so"
             } else {
@@ -419,15 +419,15 @@ impl WindowRun {
             });
             return summary::withdraw(&mut self.db, hour, snapshot, is_allowed).await;
         }
-        if stale.replaced && !stale.reread && self.keeps_lake_records(hour) {
+        if stale.is_replaced && !stale.is_reread && self.keeps_lake_records(hour) {
             self.note_kept_for_lake(
                 hour,
                 "its objects were replaced by others without its records",
             );
             return self.db.unmark_stale(hour, snapshot, None).await;
         }
-        if stale.replaced || stale.reread {
-            let why = if stale.reread {
+        if stale.is_replaced || stale.is_reread {
+            let why = if stale.is_reread {
                 "its objects are read by other rules of messages, which explains no loss"
             } else {
                 "some of its objects were replaced by others without them, some are gone"

@@ -35,7 +35,7 @@ impl WindowRun {
             let is_beside = match new.scope.added().is_some() {
                 // What the sums have of its earlier version is still there.
                 true => indexed.summed.is_some(),
-                false => indexed.merged && !due.is_forced,
+                false => indexed.is_merged && !due.is_forced,
             };
             let others = if is_beside { came } else { &sum.offsets };
             let cure = if indexed.summed.is_some() {

@@ -226,7 +226,7 @@ impl WindowRun {
             let location = self.store.location();
             let (objects, key) = (mended.len(), first);
             let text = inflected(objects as u64, "object[s] can be read again");
-            self.progress.say(|| {
+            self.progress.log_done(|| {
                 tracing::info!(location, objects, key, "{text}, {location}{key} the first by key");
             });
         }
