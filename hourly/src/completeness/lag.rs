@@ -24,8 +24,8 @@ impl ArchiveLag {
             topic,
             partition,
             seconds,
-            "the archive lags: for {text} the speed layer has had newer ticks of partition \
-             {partition} of {topic} (is the sink alive?)"
+            "the archive lags: the speed layer has had newer ticks of partition {partition} of \
+             {topic} for {text} (is the sink alive?)"
         );
     }
 }
