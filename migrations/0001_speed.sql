@@ -116,9 +116,9 @@ create index minute_bars_minute_brin on minute_bars using brin (minute) with (pa
 comment on column minute_bars.notional is 'sum(close * volume): vwap is notional / volume.';
 comment on column minute_bars.sum_close is 'sum(close) over the ticks: avg_close is sum_close / ticks.';
 
--- What was read: a topic of a cluster. A topic that was deleted and made anew has another topic_id,
--- so it is another source, and none of its offsets is taken for one of the old topic's. cluster_id
--- and topic_id are empty where the brokers do not tell them.
+-- What was read: a topic of a cluster. A topic that was deleted and created again has another
+-- topic_id, so it is another source, and none of its offsets is taken for one of the old topic's.
+-- cluster_id and topic_id are empty where the brokers do not tell them.
 create table kafka_sources
 (
     source        smallint generated always as identity,
@@ -224,12 +224,12 @@ create table anomalies
     observed        double precision not null,
     -- In the same unit. Of a burst its limit.
     expected        double precision not null,
-    -- provisional as ticks come; confirmed or withdrawn by batch-layer
+    -- Provisional as ticks come; confirmed or withdrawn by batch-layer.
     verdict         text             not null default 'provisional',
     -- What that rests on; null: it is provisional.
     reason          text,
     found_at        timestamptz      not null default now(),
-    -- when the verdict became what it is
+    -- When the verdict became what it is.
     judged_at       timestamptz,
     constraint anomalies_pkey primary key (source, kafka_partition, kafka_offset, kafka_index, kind, detector, version, symbol)
 );
@@ -268,7 +268,7 @@ create table kafka_gaps
 (
     source      smallint    not null,
     partition   integer     not null,
-    -- The offsets [from_offset, to_offset) were not read. Where the topic was made anew, or
+    -- The offsets [from_offset, to_offset) were not read. Where the topic was created again, or
     -- truncated, nobody knows what followed from_offset, and to_offset is not above it.
     from_offset bigint      not null,
     to_offset   bigint      not null,

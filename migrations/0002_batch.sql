@@ -31,23 +31,23 @@ create table batch_runs
     run_id         bigint generated always as identity,
     started_at     timestamptz not null default now(),
     finished_at    timestamptz,
-    -- running, ok, partial (some hours failed), failed
+    -- One of running, ok, partial (some hours failed) and failed.
     status         text        not null default 'running',
     arguments      text        not null,
-    -- what has summed up objects, and its version: local 0.1.0, spark 4.3.0
+    -- What has summed up objects, and its version: local 0.1.0, spark 4.3.0.
     engine         text        not null default '',
     hours_computed integer     not null default 0,
     hours_failed   integer     not null default 0,
     objects_read   bigint      not null default 0,
     bytes_read     bigint      not null default 0,
-    -- of the computed ones: those read from the lake, and its objects that were read for them; the
-    -- two above are of raw ones
+    -- Computed hours that were read from the lake, and its objects that were read for them; the
+    -- two above count raw ones.
     hours_from_lake   integer  not null default 0,
     lake_objects_read bigint   not null default 0,
     ticks          bigint      not null default 0,
     rejected_lines bigint      not null default 0,
     duplicates     bigint      not null default 0,
-    -- records of which several lines tell different things
+    -- Records of which several lines tell different things.
     conflicts      bigint      not null default 0,
     error          text,
     -- The window was that of --lookback, or one that holds it. Another run, as for a single hour,
@@ -56,7 +56,7 @@ create table batch_runs
     -- From which hour to before which one it was to look at every folder.
     first_hour     timestamptz,
     end_hour       timestamptz,
-    -- what it has in batch_lock while it is running
+    -- What it has in batch_lock while it is running.
     token          uuid,
     constraint batch_runs_pkey primary key (run_id),
     constraint batch_runs_status_check check (status in ('running', 'ok', 'partial', 'failed'))
@@ -70,7 +70,7 @@ create index batch_runs_started_at_idx on batch_runs (started_at);
 create table archive_objects
 (
     key            text        not null collate "C",
-    -- the prefix of the listing that showed it
+    -- The prefix of the listing that showed it.
     folder         text        not null collate "C",
     etag           text        not null,
     size           bigint      not null,
@@ -78,8 +78,8 @@ create table archive_objects
     lines          bigint      not null,
     rejected_lines bigint      not null,
     indexed_at     timestamptz not null default now(),
-    -- how it was read: the version of this program's sums, and the flags about messages; under
-    -- others it is read again
+    -- How it was read: the version of this program's sums, and the flags about messages; under
+    -- others it is read again.
     decode_rules   text        not null default '',
     -- Some of its ticks carry no offset: if it comes twice, nothing else shows that they are the
     -- same.
@@ -96,7 +96,7 @@ create table archive_object_hours
     key         text        not null collate "C",
     -- 0: it holds none any more, and the hour's sums have an earlier version.
     ticks       bigint      not null,
-    -- how many of them carry no offset
+    -- How many of them carry no offset.
     without_offsets bigint  not null default 0,
     -- The times of the first and of the last of them.
     first_at    timestamptz not null,
@@ -104,7 +104,7 @@ create table archive_object_hours
     -- A hash of its bars and offsets: an object with the same hash changes no sums, whatever its
     -- etag, name or compression.
     content_hash bigint     not null,
-    -- a hash of its offsets (with the elements) alone
+    -- A hash of its offsets (with the elements) alone.
     offsets_hash bigint     not null,
     -- Its offsets, as long as no sums have it and they take few bytes: should it be deleted before,
     -- they are looked for in others.
@@ -113,9 +113,9 @@ create table archive_object_hours
     -- that was replaced and put back, or that has only grown.
     summed_content_hash bigint,
     summed_offsets_hash bigint,
-    -- how many ticks of the hour that version holds
+    -- How many ticks of the hour that version holds.
     summed_ticks bigint,
-    -- how many of them carry no offset
+    -- How many of them carry no offset.
     summed_without_offsets bigint,
     -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read
     -- again for its sake, and goes on without it once it has expired.
@@ -131,11 +131,12 @@ create index archive_object_hours_key_idx on archive_object_hours (key);
 create table broken_objects
 (
     key        text        not null collate "C",
-    -- the prefix of the listing that showed it
+    -- The prefix of the listing that showed it.
     folder     text        not null collate "C",
     etag       text        not null,
     size       bigint      not null,
-    -- damaged, refused (to this user), unavailable (the store fails at it), frozen (cold storage)
+    -- One of damaged, refused (to this user), unavailable (the store fails at it) and frozen (cold
+    -- storage).
     kind       text        not null,
     detail     text        not null,
     since      timestamptz not null default now(),
@@ -202,9 +203,9 @@ create index rejected_lines_place_idx on rejected_lines (kafka_partition, kafka_
 create table batch_hours
 (
     hour        timestamptz not null,
-    -- how its objects were read: the version of this program's sums, and the flags about messages
+    -- How its objects were read: the version of this program's sums, and the flags about messages.
     decode_rules text       not null,
-    -- how many objects it was computed from
+    -- How many objects it was computed from.
     objects     integer     not null,
     ticks       bigint      not null,
     symbols     integer     not null,
@@ -214,7 +215,7 @@ create table batch_hours
     -- Earlier than computed_at where the hour was restated: computed again because its objects had
     -- changed.
     first_computed_at timestamptz not null default now(),
-    -- the bucket in which its objects were found last
+    -- The bucket in which its objects were found last.
     location    text        not null default '',
     -- Objects in its sums that are no longer in the archive.
     gone_objects integer    not null default 0,
@@ -254,11 +255,11 @@ create index deleted_objects_key_idx on deleted_objects (key);
 create table hour_sums
 (
     hour    timestamptz not null,
-    -- by symbol: prices, sums, first and last tick
+    -- By symbol: prices, sums, first and last tick.
     bars    bytea       not null,
-    -- by topic and partition: which records are in the sums
+    -- By topic and partition: which records are in the sums.
     offsets bytea       not null,
-    -- those that were and are no longer
+    -- Records that were in the sums and are no longer.
     withdrawn bytea     not null,
     constraint hour_sums_pkey primary key (hour),
     constraint hour_sums_hour_fkey foreign key (hour) references batch_hours on delete cascade
@@ -272,7 +273,7 @@ alter table hour_sums alter column bars set storage external, alter column offse
 create table judged_hours
 (
     hour      timestamptz not null,
-    -- by which detectors, and their versions
+    -- By which detectors, and their versions.
     detectors text        not null,
     ticks     bigint      not null,
     judged_at timestamptz not null default now(),
@@ -358,8 +359,8 @@ create table hour_spans
     partition    integer     not null,
     first_offset bigint      not null,
     last_offset  bigint      not null,
-    -- those of messages whose records are in the sums or were; batch-layer alone reads it
-    -- (src/state.rs)
+    -- Offsets of messages whose records are in the sums or were; batch-layer alone reads it
+    -- (src/state.rs).
     offsets      bytea       not null,
     -- Whether a run has looked since which offsets are missing among them, and between them and
     -- their neighbours.
@@ -383,14 +384,14 @@ create table missing_offsets
     partition    integer     not null,
     first_offset bigint      not null,
     last_offset  bigint      not null,
-    -- how many of them are missing
+    -- How many of them are missing.
     offsets      bigint      not null,
-    -- the archived ticks right before and behind them
+    -- The archived ticks right before and after them.
     before_offset bigint      not null,
     before_hour   timestamptz not null,
     after_offset  bigint      not null,
     after_hour    timestamptz not null,
-    -- from which to which hour's folder their objects would lie
+    -- From which to which hour's folder their objects would lie.
     first_folder timestamptz not null,
     last_folder  timestamptz not null,
     found_at     timestamptz not null default now(),
@@ -405,10 +406,10 @@ create table missing_offsets
 create table compared_hours
 (
     hour        timestamptz not null,
-    -- batch_hours.computed_at, and what hour_bars counted then
+    -- batch_hours.computed_at, and what hour_bars counted then.
     computed_at timestamptz not null,
     speed_ticks bigint      not null,
-    -- how many of the speed layer's ticks are not in the sums, and where one of them is
+    -- How many of the speed layer's ticks are not in the sums, and where one of them is.
     missing     bigint      not null,
     example     text,
     constraint compared_hours_pkey primary key (hour),
@@ -422,10 +423,10 @@ create table shared_records
     hour       timestamptz not null,
     other_hour timestamptz not null,
     records    bigint      not null,
-    -- where one of them is
+    -- Where one of them is.
     topic      text        not null collate "C",
     partition  integer     not null,
-    -- the offset, and above 48 bits which of its message's ticks it is
+    -- The offset, and above 48 bits which of its message's ticks it is.
     place      bigint      not null,
     constraint shared_records_pkey primary key (hour, other_hour),
     constraint shared_records_hour_fkey foreign key (hour) references batch_hours on delete cascade,
@@ -455,8 +456,8 @@ create table batch_lock
 create table batch_stretches
 (
     first_hour timestamptz not null,
-    -- of whom is at work on it or has been; where batch_lock does not have it any more, the hours
-    -- are free unless done
+    -- Token of the run that is or was at work on it; where batch_lock no longer has it, the hours
+    -- are free unless done.
     token      uuid        not null,
     is_done    boolean     not null default false,
     constraint batch_stretches_pkey primary key (first_hour)
@@ -468,19 +469,19 @@ create table archive_hours
 (
     hour        timestamptz not null,
     status      text        not null,
-    -- why it is incomplete; of a complete one: why nobody can tell (the speed layer knows nothing
-    -- of it)
+    -- Why it is incomplete; of a complete one: why nobody can tell (the speed layer knows nothing
+    -- of it).
     reason      text,
-    -- when that was found; null: no such ticks
+    -- When that was found; null: no such ticks.
     speed_ticks bigint,
     batch_ticks bigint,
-    -- when its folders were listed last
+    -- When its folders were listed last.
     listed_at   timestamptz not null default now(),
-    -- when the status became what it is
+    -- When the status became what it is.
     since       timestamptz not null default now(),
-    -- incomplete for nothing but missing_offsets: whether those were ticks nobody knows
+    -- Incomplete for nothing but missing_offsets: whether those were ticks nobody knows.
     is_by_offsets boolean   not null default false,
-    -- a tick of the speed layer that is not in the archive: topic, partition and offset
+    -- A tick of the speed layer that is not in the archive: topic, partition and offset.
     example     text,
     constraint archive_hours_pkey primary key (hour),
     constraint archive_hours_status_check check (status in ('complete', 'incomplete'))
@@ -492,16 +493,16 @@ create index archive_hours_incomplete_idx on archive_hours (hour) where status =
 -- index.
 create table archive_high_offsets
 (
-    -- empty where the names of objects tell none
+    -- Empty where the names of objects tell none.
     topic        text        not null collate "C",
     partition    integer     not null,
-    -- behind the newest offset; null where lines tell none
+    -- The offset after the newest one; null where lines have none.
     next_offset  bigint,
     -- The newest tick that was not ahead of its time when its object was stored.
     tick         timestamptz not null,
-    -- when the object with the newest offset was stored
+    -- When the object with the newest offset was stored.
     stored_at    timestamptz not null,
-    -- when a run found last that the archive had all that the speed layer had
+    -- When a run found last that the archive had all that the speed layer had.
     caught_up_at timestamptz,
     constraint archive_high_offsets_pkey primary key (topic, partition)
 );
@@ -510,7 +511,7 @@ create table archive_high_offsets
 create table archive_lag_check
 (
     is_the_only_row boolean          not null default true,
-    -- its --archive-delay
+    -- Its --archive-delay.
     allowed_seconds double precision not null,
     checked_at      timestamptz      not null default now(),
     constraint archive_lag_check_pkey primary key (is_the_only_row),
@@ -521,22 +522,22 @@ create table archive_lag_check
 create table lake_objects
 (
     key         text        not null collate "C",
-    -- the topic
+    -- The topic.
     source      text        not null collate "C",
     hour        timestamptz not null,
     -- batch_hours.computed_at of the hour as it was written: an hour is computed again whenever its
-    -- objects have changed
+    -- objects have changed.
     computed_at timestamptz not null,
-    -- null until it is verified
+    -- Null until it is verified.
     etag        text,
     size        bigint      not null,
     rows        bigint      not null,
-    -- of all its ticks with their places, as batch-layer verify has them
+    -- Checksum of all its ticks with their places, as batch-layer verify has them.
     checksum    bigint      not null,
-    -- of its bytes, as they were compared
+    -- Digest of its bytes, as they were compared.
     digest      bigint      not null,
-    -- written: about to be shown to readers; verified: read back and compared, and
-    -- shown; superseded: about to be deleted
+    -- One of written (about to be shown to readers), verified (read back, compared and shown) and
+    -- superseded (about to be deleted).
     state       text        not null,
     run_id      bigint      not null,
     written_at  timestamptz not null default now(),
@@ -553,11 +554,11 @@ create index lake_objects_hour_idx on lake_objects (hour);
 create table lake_sources
 (
     hour   timestamptz not null,
-    -- what the lake's keys begin with
+    -- What the lake's keys begin with.
     prefix text        not null collate "C",
     key    text        not null collate "C",
     etag   text        not null,
-    -- as in archive_objects
+    -- As in archive_objects.
     decode_rules text  not null,
     constraint lake_sources_pkey primary key (hour, prefix, key)
 );
@@ -571,13 +572,13 @@ create table covered_objects
     etag       text          not null,
     size       bigint        not null,
     ticks      bigint        not null,
-    -- of which it had ticks
+    -- The hours of which it had ticks.
     hours      timestamptz[] not null,
-    -- the objects of the lake that were read back and compared with it just before
+    -- The objects of the lake that were read back and compared with it just before.
     lake_keys  text[]        not null,
     run_id     bigint        not null,
     noted_at   timestamptz   not null default now(),
-    -- null: it is about to be deleted; the next run looks what became of that
+    -- Null: it is about to be deleted; the next run looks what became of that.
     deleted_at timestamptz,
     constraint covered_objects_pkey primary key (key),
     constraint covered_objects_run_id_fkey foreign key (run_id) references batch_runs

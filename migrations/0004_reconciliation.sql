@@ -11,14 +11,14 @@ create table reconciled_hours
 (
     hour             timestamptz not null,
     status           text        not null,
-    -- null where retention has dropped them
+    -- Null where retention has dropped them.
     realtime_ticks   bigint,
     minute_bar_ticks bigint      not null,
-    -- each record once, however often it was archived
+    -- Each record once, however often it was archived.
     archive_ticks    bigint      not null,
-    -- null where batch-layer has not computed the hour
+    -- Null where batch-layer has not computed the hour.
     summary_ticks    bigint,
-    -- of the hour as a whole; reconciliations has that of its partitions
+    -- Of the hour as a whole; reconciliations has that of its partitions.
     detail           text        not null,
     reconciled_at    timestamptz not null default now(),
     constraint reconciled_hours_pkey primary key (hour),
@@ -40,14 +40,14 @@ create table reconciliations
     archive_ticks       bigint      not null,
     realtime_duplicates bigint      not null,
     archive_duplicates  bigint      not null,
-    -- messages of those offsets that are no tick
+    -- Messages of those offsets that are no tick.
     rejected            bigint      not null,
-    -- ticks of the archive that kafka_gaps excuses
+    -- Ticks of the archive that kafka_gaps excuses.
     skipped             bigint      not null,
     missing_in_realtime bigint      not null,
     missing_in_archive  bigint      not null,
     missing_everywhere  bigint      not null,
-    -- blocks of 1,024 offsets with the same ticks by number and not by value
+    -- Blocks of 1,024 offsets with the same ticks by number and not by value.
     differing_blocks    bigint      not null,
     -- Sums of hashes, so that order does not matter. Prices count as 64-bit floats, because Connect
     -- makes such of them.

@@ -9,7 +9,7 @@ create table technical_indicators
     -- Of an hour, in UTC; of a day, midnight at the exchange.
     start            timestamptz      not null,
     close            double precision not null,
-    -- null where a tick of the bar has none
+    -- Null where a tick of the bar has none.
     volume           double precision,
     sma_20           double precision,
     sma_50           double precision,
@@ -44,13 +44,13 @@ from hourly_stock_summary
 group by symbol;
 
 -- What a symbol's bars up to some time ago have come to, so that those behind it can be gone on
--- with. Once a bar in it has changed it is deleted, and all are taken in anew. Whoever changes
+-- with. Once a bar in it has changed it is deleted, and all are taken in again. Whoever changes
 -- hourly_stock_summary by hand deletes the symbol's, too.
 create table indicator_states
 (
     symbol   text        not null collate "C",
     interval text        not null,
-    -- of the last bar in it
+    -- Start of the last bar in it.
     start    timestamptz not null,
     state    bytea       not null,
     constraint indicator_states_pkey primary key (symbol, interval),

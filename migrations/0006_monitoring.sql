@@ -125,14 +125,15 @@ select s.topic,
 from archive_lag_check
          cross join kafka_offsets o
          join kafka_sources s using (source)
-         -- When it was seen as made anew: nobody waits for older history since before that.
+         -- When it was seen as created again: nobody waits for older history since before that.
          left join lateral (select s.first_seen_at as seen_at
                             where exists (select from kafka_sources e
                                           where e.topic = s.topic and e.first_seen_at < s.first_seen_at)) as anew
                    on true
          left join archive_high_offsets n
                    on n.topic in (s.topic, '') and n.partition = o.partition
-                       -- Of a topic that was made anew, what was stored before is the old one's.
+                       -- Of a topic that was created again, what was stored before is the old
+                       -- one's.
                        and (anew.seen_at is null or n.stored_at >= anew.seen_at)
          cross join lateral (select case when min(minute) is not null
                                              then greatest(min(minute), n.caught_up_at, anew.seen_at) end as waiting_since

@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use hourly::archive::{CONFLUENT, FileNameTemplate, Format, Object, ObjectStore, StoreOptions};
 use hourly::reader::{IN_FLIGHT, Reader};
 use hourly::scan::Scan;
-use hourly::spark::{AT_ONCE, Spark, SparkOptions};
+use hourly::spark::{OBJECTS_PER_STATEMENT, Spark, SparkOptions};
 use hourly::state;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -70,60 +70,92 @@ async fn main() -> Result<()> {
     let (local_s, local_cpu) = (began.elapsed().as_secs_f64(), cpu_seconds("self") - cpu);
     let rows: usize = own.values().map(Vec::len).sum();
     println!("local: {local_s:.2} s, {local_cpu:.2} s of CPU, {rows} hours of objects");
-    let mut result = json!({ "bench": "spark", "ticks": args.ticks, "mismatches": 0, "local_s": round(local_s) });
+    let mut result = json!({
+        "bench": "spark", "ticks": args.ticks, "mismatches": 0, "local_s": round(local_s),
+    });
     let mut mismatches = 0;
     let servers = [
         ("spark", &args.spark, args.spark_process),
         ("sail", &args.sail, args.sail_process),
         ("cluster", &args.cluster, None),
     ];
+    let archive = Archive { folder: folder.path(), store, reader, objects, own };
     for (name, url, process) in servers {
         let Some(url) = url else {
             continue;
         };
-        let archive = format!("file://{}/", folder.path().display());
-        let options = SparkOptions {
-            url: url.parse().map_err(anyhow::Error::msg)?,
-            archive,
-            patience: PATIENCE,
-        };
-        let mut spark = Spark::connect(options, store.clone(), CancellationToken::new()).await?;
-        // The first statement of a JVM takes three times as long as any other.
-        let first = read_there(&mut spark, &reader, &objects).await?;
-        let cpu = || process.map(|process| cpu_seconds(&process.to_string()));
-        let (began, cpu_before) = (Instant::now(), cpu());
-        let second = read_there(&mut spark, &reader, &objects).await?;
-        let mut seconds = began.elapsed().as_secs_f64();
-        let used = cpu()
-            .zip(cpu_before)
-            .map_or(String::new(), |(now, before)| format!(", {:.2} s of CPU", now - before));
-        let rows: usize = second.values().map(Vec::len).sum();
-        let differing = |there: &Fingerprints| {
-            own.iter().filter(|(key, prints)| there.get(*key) != Some(prints)).count()
-        };
-        mismatches += differing(&first) + differing(&second);
-        if let (true, Some(worker)) = (name == "cluster", args.worker) {
-            let began = Instant::now();
-            let reading =
-                async { (read_there(&mut spark, &reader, &objects).await, began.elapsed()) };
-            let ((third, ended), killed) =
-                tokio::join!(reading, kill(worker, began, seconds / 2.0));
-            ensure!(killed? < ended, "the worker was killed when all was read");
-            mismatches += differing(&third?);
-            seconds = ended.as_secs_f64();
-            println!("a worker was killed half-way");
-        }
-        let (version, read, left) = (&spark.version, spark.read, spark.left);
-        println!(
-            "{name} {version}: {seconds:.2} s{used}, {rows} hours of objects; {read} objects read, {left} left to local"
-        );
+        let worker = args.worker.filter(|_| name == "cluster");
+        let (seconds, differing) = archive.compare_with((name, url), process, worker).await?;
+        mismatches += differing;
         result[format!("{name}_s")] = round(seconds).into();
-        spark.close().await;
     }
     result["mismatches"] = mismatches.into();
     println!("{result}");
     ensure!(mismatches == 0, "{mismatches} objects differ");
     Ok(())
+}
+
+/// What the servers read, and what this process has read of it.
+struct Archive<'a> {
+    folder: &'a Path,
+    store: ObjectStore,
+    reader: Reader,
+    objects: Vec<Object>,
+    own: Fingerprints,
+}
+
+impl Archive<'_> {
+    /// Has a server read all objects twice, and once more while its `worker` is killed. Returns the
+    /// seconds of the last reading, and how many objects differ.
+    async fn compare_with(
+        &self,
+        (name, url): (&str, &str),
+        process: Option<u32>,
+        worker: Option<u32>,
+    ) -> Result<(f64, usize)> {
+        let options = SparkOptions {
+            url: url.parse().map_err(anyhow::Error::msg)?,
+            archive: format!("file://{}/", self.folder.display()),
+            patience: PATIENCE,
+        };
+        let stop = CancellationToken::new();
+        let mut spark = Spark::connect(options, self.store.clone(), stop).await?;
+        // The first statement of a JVM takes three times as long as any other.
+        let first = read_there(&mut spark, &self.reader, &self.objects).await?;
+        let cpu = || process.map(|process| cpu_seconds(&process.to_string()));
+        let (began, cpu_before) = (Instant::now(), cpu());
+        let second = read_there(&mut spark, &self.reader, &self.objects).await?;
+        let mut seconds = began.elapsed().as_secs_f64();
+        let used = cpu()
+            .zip(cpu_before)
+            .map_or(String::new(), |(now, before)| format!(", {:.2} s of CPU", now - before));
+        let rows: usize = second.values().map(Vec::len).sum();
+        let mut mismatches = self.count_differing(&first) + self.count_differing(&second);
+        if let Some(worker) = worker {
+            let began = Instant::now();
+            let reading = async {
+                let read = read_there(&mut spark, &self.reader, &self.objects).await;
+                (read, began.elapsed())
+            };
+            let ((third, ended), killed) =
+                tokio::join!(reading, kill(worker, began, seconds / 2.0));
+            ensure!(killed? < ended, "the worker was killed when all was read");
+            mismatches += self.count_differing(&third?);
+            seconds = ended.as_secs_f64();
+            println!("a worker was killed half-way");
+        }
+        let (version, read, left) = (&spark.version, spark.read, spark.left);
+        println!(
+            "{name} {version}: {seconds:.2} s{used}, {rows} hours of objects; {read} objects read, \
+             {left} left to local"
+        );
+        spark.close().await;
+        Ok((seconds, mismatches))
+    }
+
+    fn count_differing(&self, there: &Fingerprints) -> usize {
+        self.own.iter().filter(|(key, prints)| there.get(*key) != Some(prints)).count()
+    }
 }
 
 /// Kills a worker and its executors after so many seconds; gives when.
@@ -159,7 +191,7 @@ async fn read_there(
     objects: &[Object],
 ) -> Result<Fingerprints> {
     let mut all = Fingerprints::new();
-    for some in objects.chunks(AT_ONCE) {
+    for some in objects.chunks(OBJECTS_PER_STATEMENT) {
         let scans = spark.scan(some, reader).await?;
         all.extend(scans.iter().map(prints).collect::<Result<Fingerprints>>()?);
     }

@@ -95,7 +95,7 @@ Exit codes:
      has taken over (--takeover-after)";
 
 impl Args {
-    /// What `batch_runs` shows of the flags: no secrets.
+    /// The flags as `batch_runs` shows them: no secrets.
     #[must_use]
     pub fn describe(&self, plan: &HourPlan) -> String {
         let (bucket, prefix) = (&self.archive.bucket, self.below.prefix.as_str());
@@ -118,8 +118,8 @@ impl Args {
         match self.hours.to {
             Some(to) if self.share && to > plan.due => {
                 Err(Failure::Configuration(anyhow::anyhow!(
-                    "--share: --to {to} is not over yet (plus --grace), and runs share the same hours only; \
-                 give --to {} or an earlier hour",
+                    "--share: --to {to} is not over yet (plus --grace), and runs share the same \
+                     hours only; give --to {} or an earlier hour",
                     plan.due
                 )))
             }
@@ -127,7 +127,7 @@ impl Args {
         }
     }
 
-    /// What runs have in common that share their hours; `None`: this one does not.
+    /// The group of runs that share their hours; `None`: this one does not.
     #[must_use]
     pub fn group(&self, plan: &HourPlan) -> Option<String> {
         let mut hasher = FxHasher::default();

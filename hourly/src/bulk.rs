@@ -8,7 +8,7 @@ use crate::flags::EngineKind;
 use crate::reader::Reader;
 use crate::scan::Scan;
 #[cfg(feature = "spark")]
-use crate::spark::{AT_ONCE, Spark, SparkOptions};
+use crate::spark::{OBJECTS_PER_STATEMENT, Spark, SparkOptions};
 use common::decode::{Rules, SymbolFrom, TimestampFrom};
 use service::Failure;
 use tokio_util::sync::CancellationToken;
@@ -127,7 +127,7 @@ impl Bulk {
     pub fn at_once(&self) -> usize {
         match self {
             Self::Nothing => usize::MAX,
-            Self::Spark(_) => AT_ONCE,
+            Self::Spark(_) => OBJECTS_PER_STATEMENT,
         }
     }
 

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// Below it, 64-bit floats lie closer together than 10^-9, and tell all prices and volumes apart.
 const EXACT_IN_FLOAT: u64 = 1 << 23;
 
-/// What a tick says, from either side. A price is `None` where there is none.
+/// The content of a tick, from either side. A price is `None` where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TickContent<'a> {
     pub symbol: &'a str,

@@ -37,7 +37,7 @@ const COMPARED_HOURS: i64 = 35 * 24;
 /// ago come first.
 const LISTED_AT_MOST: i64 = 1000;
 
-/// What was found of the hours that were looked at.
+/// Summary of the hours that were looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompletenessSummary {
     pub incomplete: u64,
@@ -74,7 +74,7 @@ pub async fn last_run(db: &mut BatchDb) -> Result<Option<Timestamp>, Failure> {
     Ok(last.map(Timestamp::from))
 }
 
-/// What the archive itself tells about hours.
+/// Gaps of hours that the archive itself shows.
 #[derive(Debug)]
 pub struct Lacks<'a> {
     /// Hours in whose folders no line is a tick, with the number of lines.

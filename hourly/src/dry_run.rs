@@ -15,7 +15,7 @@ use service::pg;
 use service::words::counted;
 use std::collections::BTreeMap;
 
-/// What is to be done about one hour.
+/// Work to do on one hour.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Todo {
     why: Vec<String>,
@@ -132,8 +132,8 @@ fn text(hours: &BTreeMap<Hour, Todo>, plan: &HourPlan, may_be_less: bool) -> Str
     let (hours, objects) = (counted(hours.len() as u64, "hour"), counted(objects as u64, "object"));
     let most = if may_be_less { " at most, without what the lake has" } else { "" };
     text + &format!(
-        "{hours}, {objects}, {} to read{most}; nothing was written\n\
-         hours of which the speed layer has more than the archive are looked for by the run itself and not shown\n",
+        "{hours}, {objects}, {} to read{most}; nothing was written\nhours of which the speed layer \
+         has more than the archive are looked for by the run itself and not shown\n",
         size(bytes)
     )
 }

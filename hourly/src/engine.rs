@@ -19,7 +19,7 @@ use service::Failure;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What became of the attempt to sum up an hour.
+/// Result of the attempt to sum up an hour.
 #[derive(Debug)]
 pub enum Summed {
     Complete(HourBars),
@@ -34,7 +34,7 @@ pub enum Summed {
 /// Reads objects, several at a time.
 pub struct Engine {
     pub reader: Reader,
-    /// What may read objects in its place.
+    /// The engine that may read objects instead.
     pub bulk: Bulk,
     pending: PendingHours,
     stop: CancellationToken,
@@ -218,7 +218,7 @@ impl Engine {
         }
     }
 
-    /// What `objects` hold of an hour other than the records that `known` has.
+    /// Sums up the ticks of `objects` in an hour, without the records that `known` has.
     ///
     /// # Errors
     /// Where the store is away or the run is stopped.
@@ -250,7 +250,7 @@ impl Engine {
         Ok(Summed::Complete(sum))
     }
 
-    /// What `object` holds of an hour of the records that `known` has, and of no others.
+    /// Sums up the ticks of `object` in an hour, only the records that `known` has.
     ///
     /// # Errors
     /// Where the store is away or the run is stopped.
@@ -304,7 +304,7 @@ impl Engine {
     }
 }
 
-/// What it means for an hour that one of its objects was not read.
+/// The effect on an hour of an object that was not read.
 fn unread(object: &Object, error: ReadError) -> Result<Summed, Failure> {
     match error {
         ReadError::Moved => Ok(Summed::Moved(object.clone())),

@@ -109,13 +109,14 @@ impl Export {
             None => Ok(()),
             Some(first) => {
                 let count = inflected(self.incomplete.len() as u64, "hour[s] [is|are]");
-                let what = "not, or may not be, exported as a whole; the warnings above say why. The first";
+                let what = "not, or may not be, exported as a whole; the warnings above say why. \
+                            The first";
                 Err(Failure::Partial(format!("{count} {what}: {first}")))
             }
         }
     }
 
-    /// Says which folders of the range have objects that the index does not know as they are.
+    /// Logs which folders of the range have objects that the index does not know as they are.
     /// `broken`: keys of those that cannot be read.
     async fn note_unread(
         &mut self,
@@ -203,11 +204,11 @@ fn lack(
             "exported as it is: its objects have changed since batch-layer computed it".to_owned(),
         ),
         (None, Some(known)) if known != ticks => {
-            let why = match has_lost_lake {
-                true => {
-                    "its raw objects are gone, and what the lake had of them is, too, or is not what it was"
-                }
-                false => "objects have expired before the lake had them",
+            let why = if has_lost_lake {
+                "its raw objects are gone, and what the lake had of them is, too, or is not what \
+                 it was"
+            } else {
+                "objects have expired before the lake had them"
             };
             Some(format!("{ticks} of its {known} ticks were found: {why}"))
         }

@@ -35,10 +35,7 @@ impl DatabaseOptions {
     pub async fn open(&self, application: &str, tables: bool) -> Result<BatchDb, Failure> {
         let (database, patience) = (self.args.parse(application)?, self.query_timeout);
         let connecting = async {
-            match tables {
-                true => database.connect_ready().await,
-                false => database.connect().await,
-            }
+            if tables { database.connect_ready().await } else { database.connect().await }
         };
         let Ok(connection) = tokio::time::timeout(patience, connecting).await else {
             let error = anyhow::anyhow!("no answer within {patience:?}");
@@ -285,7 +282,8 @@ impl HourArgs {
         }
         anyhow::ensure!(
             self.slack <= LONGEST_SLACK,
-            "--slack {:?} is more than 31 days: each hour would have the folders of so much time listed",
+            "--slack {:?} is more than 31 days: each hour would have the folders of so much time \
+             listed",
             self.slack
         );
         Ok(())

@@ -24,7 +24,7 @@ const BLOCK_BITS: u32 = 10;
 /// Offsets by hour and partition.
 pub type OffsetsByHour = BTreeMap<(Hour, i32), RoaringTreemap>;
 
-/// What one side holds.
+/// Ticks of one side.
 #[derive(Debug, Default)]
 pub struct Holdings {
     pub hours: BTreeMap<Hour, HourHoldings>,
@@ -34,7 +34,7 @@ pub struct Holdings {
     pub sources: BTreeMap<Hour, BTreeSet<i16>>,
 }
 
-/// What one side holds of an hour.
+/// Ticks of one side in an hour.
 #[derive(Debug, Default)]
 pub struct HourHoldings {
     /// The places of the ticks that are counted.
@@ -46,7 +46,7 @@ pub struct HourHoldings {
     pub is_too_wide: bool,
 }
 
-/// What one side holds of an hour in one partition.
+/// Ticks of one side in an hour and partition.
 #[derive(Debug, Default)]
 pub struct PartitionHoldings {
     /// Records, each once.
@@ -55,7 +55,7 @@ pub struct PartitionHoldings {
     pub duplicates: u64,
     /// The places of rows that came again.
     pub doubled: RoaringTreemap,
-    /// What ticks say, where they are few and were asked for by their places.
+    /// Values of ticks, if they are few and were asked for by place.
     pub values: BTreeMap<u64, TickValue>,
     /// Ticks whose lines carry no offset, so that duplicates among them cannot be found.
     pub without_offsets: u64,
@@ -101,8 +101,8 @@ pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
     block << BLOCK_BITS..(block + 1) << BLOCK_BITS
 }
 
-/// The places that two sides have in common in those blocks in which one of them has others, too:
-/// there the checksums of the blocks tell nothing. Both must be flushed.
+/// The places that two sides have in common in blurred blocks. A block is blurred if the two sides
+/// hold different offsets of it: its checksums cannot be compared. Both must be flushed.
 #[must_use]
 pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) -> RoaringTreemap {
     let mut blocks = RoaringTreemap::new();
@@ -259,9 +259,10 @@ impl HourHoldings {
     }
 
     fn insert(&mut self, symbol: Symbol<'_>, bar: Bar) {
-        match self.bars.len() < MAX_SYMBOLS {
-            true => self.bars.insert(symbol, bar),
-            false => self.is_too_wide = true,
+        if self.bars.len() < MAX_SYMBOLS {
+            self.bars.insert(symbol, bar)
+        } else {
+            self.is_too_wide = true
         }
     }
 }
@@ -298,7 +299,7 @@ impl PartitionHoldings {
     }
 }
 
-/// What two sides hold otherwise, partition by partition: the first difference. Both must be
+/// The first difference between two sides, partition by partition. Both must be
 /// flushed.
 #[must_use]
 pub fn find_difference(
@@ -328,8 +329,8 @@ pub fn find_difference(
     }
 }
 
-/// What an object of the archive holds. `among`: of these places alone, and by their checksums
-/// alone.
+/// Reads the ticks of an object of the archive. `among`: of these places alone, and by their
+/// checksums alone.
 ///
 /// # Errors
 /// Where it cannot be read to its end.

@@ -69,9 +69,10 @@ impl Hour {
     /// # Errors
     /// As [`Hour::parse`].
     pub fn parse_or_day(text: &str) -> Result<Self, String> {
-        match text.len() == "2025-06-02".len() {
-            true => Self::parse(&format!("{text}T00")),
-            false => Self::parse(text),
+        if text.len() == "2025-06-02".len() {
+            Self::parse(&format!("{text}T00"))
+        } else {
+            Self::parse(text)
         }
     }
 }

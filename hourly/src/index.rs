@@ -43,9 +43,9 @@ type HourCountQuery<'q> = pg::Statement<QueryAs<'q, Postgres, (Timestamptz, i64)
 pub struct Stale {
     pub hour: Hour,
     /// An object that is in its sums was replaced.
-    pub replaced: bool,
+    pub is_replaced: bool,
     /// An object that is in its sums was read again by other rules.
-    pub reread: bool,
+    pub is_reread: bool,
 }
 
 /// An hour as it was computed last.
@@ -202,7 +202,11 @@ impl BatchDb {
             .bind(Timestamptz(window.end.start()));
         let stale = |row: &PgRow| {
             let hour = Hour::from(row.try_get::<Timestamptz, _>("hour")?);
-            Ok(Stale { hour, replaced: row.try_get("replaced")?, reread: row.try_get("reread")? })
+            Ok(Stale {
+                hour,
+                is_replaced: row.try_get("replaced")?,
+                is_reread: row.try_get("reread")?,
+            })
         };
         self.read_all("reading stale hours in", statement, stale).await
     }
@@ -418,8 +422,9 @@ fn add_known(
     let (etag, is_as_read) = (row.try_get("etag")?, row.try_get("is_as_read")?);
     let Timestamptz(stored_at) = row.try_get("last_modified")?;
     let has_rejects = row.try_get("has_rejects")?;
-    let (gone, lacks_offsets) = (row.try_get("gone")?, row.try_get("lacks_offsets")?);
-    let known = KnownObject { etag, size, stored_at, has_rejects, is_as_read, gone, lacks_offsets };
+    let (is_gone, lacks_offsets) = (row.try_get("gone")?, row.try_get("lacks_offsets")?);
+    let known =
+        KnownObject { etag, size, stored_at, has_rejects, is_as_read, is_gone, lacks_offsets };
     folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
     Ok(())
 }
@@ -436,7 +441,7 @@ fn read_object(row: &PgRow) -> Result<Object, sqlx::Error> {
 
 fn read_indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     let object = read_object(row)?;
-    let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
+    let (folder, is_merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
     let (content, offsets): (Option<i64>, Option<i64>) =
         (row.try_get("summed_content_hash")?, row.try_get("summed_offsets_hash")?);
@@ -459,7 +464,7 @@ fn read_indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     Ok(Indexed {
         object,
         folder,
-        merged,
+        is_merged,
         summed,
         ticks,
         span: first..=last,

@@ -163,7 +163,7 @@ async fn judge(
     Ok(())
 }
 
-/// Says which of the hours to which a run has added `late` ticks nothing can judge any more.
+/// Logs which of the hours to which a run has added `late` ticks cannot be judged any more.
 ///
 /// # Errors
 /// Where the database fails.
@@ -193,6 +193,13 @@ pub async fn report_late(
     Ok(())
 }
 
+/// Between which times ticks are read. A pause may reach further back than the margin, of which the
+/// ends of the hour before are enough.
+fn reach_of(hour: Hour, pauses: &Pauses) -> (Timestamp, Timestamp) {
+    let (margin, until) = margins(hour);
+    (pauses.since().map_or(margin, |since| since.min(margin)), until)
+}
+
 fn log_unjudged(hour: Hour, why: &str) {
     tracing::warn!(%hour, error = why, "hour {hour}: not judged with hindsight: {why}");
 }
@@ -205,7 +212,8 @@ impl Judging<'_> {
         let text = match later {
             0 => String::new(),
             later => format!(
-                "; {} more to be judged, at most {OLDER_AT_ONCE} a run: --from and --to take those of their window at once",
+                "; {} more to be judged, at most {OLDER_AT_ONCE} a run: --from and --to take those \
+                 of their window at once",
                 counted(later as u64, "hour")
             ),
         };
@@ -244,21 +252,18 @@ impl Judging<'_> {
         {
             return Ok(());
         }
-        let (margin, until) = margins(hour);
-        // A pause may reach further back than the margin, of which the ends of the hour before are
-        // enough.
-        let from = pauses.since().map_or(margin, |since| since.min(margin));
+        let (from, until) = reach_of(hour, &pauses);
         let has_before = pauses.since().is_none_or(|since| since >= hour.start())
             && self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
-        let (is_of_lake, ticks) =
-            (!own.lake.is_empty(), groups.iter().map(|group| group.ticks).sum::<u64>());
+        let is_of_lake = !own.lake.is_empty();
+        let ticks = groups.iter().map(|group| group.ticks).sum::<u64>();
         let before = if has_before {
             HourSources::default()
         } else {
             before.only(|span| *span.end() >= from)
         };
-        let after = after.only(|span| *span.start() < until);
-        let reads = sources::reads([before, own, after], &self.decode_rules);
+        let near = [before, own, after.only(|span| *span.start() < until)];
+        let reads = sources::reads(near, &self.decode_rules);
         let template = TickSelection {
             hour,
             ticks: 0,
@@ -273,8 +278,8 @@ impl Judging<'_> {
             return Ok(());
         };
         if is_of_lake && judged.ticks != ticks {
-            let lake = "the lake and what is left of its raw objects have";
-            log_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks));
+            let have = "the lake and what is left of its raw objects have";
+            log_unjudged(hour, &format!("{have} {} of {ticks} ticks", judged.ticks));
             return Ok(());
         }
         let changed = db.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
@@ -357,7 +362,8 @@ impl Judging<'_> {
             tracing::warn!(
                 %hour,
                 symbols = left,
-                "hour {hour}: too large; what was found in {left} symbols is not judged with hindsight"
+                "hour {hour}: too large; what was found in {left} symbols is not judged with \
+                 hindsight"
             );
         }
         Ok(Some(groups))

@@ -10,7 +10,7 @@ use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use std::ops::Range;
 
-/// What a run has done.
+/// Counts of a run.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct RunCounts {
     pub hours_computed: u32,
@@ -36,7 +36,7 @@ pub struct RunCounts {
 }
 
 impl RunCounts {
-    /// What a later part of the same run has done, too.
+    /// Adds the counts of a later part of the same run.
     pub const fn add(&mut self, later: Self) {
         self.hours_computed += later.hours_computed;
         self.hours_failed = later.hours_failed;
@@ -52,7 +52,7 @@ impl RunCounts {
     }
 }
 
-/// What is known of a run when it begins.
+/// A run as it begins.
 #[derive(Debug, Clone, Copy)]
 pub struct Begun<'a> {
     pub arguments: &'a str,
@@ -63,7 +63,7 @@ pub struct Begun<'a> {
     pub window: Option<&'a Range<Hour>>,
 }
 
-/// What is being done where a run has begun or ended.
+/// Description, for errors, of noting a run.
 const NOTING: &str = "noting the run in";
 
 /// Notes the start of a run. Gives its number.
@@ -111,9 +111,10 @@ pub async fn finish(
     let is_usable = !matches!(result, Err(Failure::Infrastructure(_)));
     let over_own =
         async |connection: &mut PgConnection| update(connection, run_id, counts, result).await;
-    let noted = match is_usable && db.query(NOTING, over_own).await.is_ok() {
-        true => Ok(()),
-        false => retry(db, run_id, counts, result).await,
+    let noted = if is_usable && db.query(NOTING, over_own).await.is_ok() {
+        Ok(())
+    } else {
+        retry(db, run_id, counts, result).await
     };
     if let Err(error) = noted {
         let error = format!("{error:#}");

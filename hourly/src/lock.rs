@@ -38,7 +38,7 @@ const RELEASE_TRIES: u32 = 4;
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
-/// What the sessions of a run are called in `pg_stat_activity`.
+/// Name of a run's sessions in `pg_stat_activity`.
 const RUN: &str = "batch-layer";
 
 /// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them,
@@ -51,7 +51,7 @@ const DELETE_DEAD_RUNS: [&str; 2] = [
     "delete from batch_stretches where not exists (select from batch_lock)",
 ];
 
-/// What trying to take the lock has led to.
+/// Result of trying to take the lock.
 pub enum Acquired {
     Yes,
     /// A sentence about who has it.
@@ -75,7 +75,8 @@ pub async fn open(
     db.limit_statements().await?;
     if let Acquired::HeldBy(who) = acquire(&mut db, silence).await? {
         let address = db.database.address();
-        tracing::info!(%who, address, "another run of batch-layer is at work on {address} ({who}): nothing to do");
+        tracing::info!(%who, address, "another run of batch-layer is at work on {address} ({who}): \
+                                       nothing to do");
         return Ok(None);
     }
     Ok(Some(db))
@@ -98,7 +99,8 @@ pub async fn acquire_when_free(
     while let Acquired::HeldBy(who) = acquire_in_group(&mut db, silence, group).await? {
         if !std::mem::replace(&mut is_logged, true) {
             let address = db.database.address();
-            tracing::info!(%who, address, "waiting for another run of batch-layer on {address} ({who})");
+            tracing::info!(%who, address, "waiting for another run of batch-layer on {address} \
+                                           ({who})");
         }
         stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.ok_or_else(stopped)?;
     }

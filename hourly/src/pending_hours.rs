@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// read again later.
 pub const MAX_BARS: usize = 150_000;
 
-/// What an hour takes in addition to its bars, 2 kB, in units of those.
+/// Memory of an hour in addition to its bars, 2 kB, in units of bars.
 pub const BARS_OF_AN_HOUR: usize = 8;
 
 /// The most symbols of an hour. One with more is not computed: 65 MB of bars, and as much again for

@@ -16,7 +16,7 @@ pub struct Progress {
     hours: u64,
     objects: u64,
     bytes: u64,
-    logged: Instant,
+    last_log: Instant,
 }
 
 impl Progress {
@@ -33,7 +33,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, quiet, hours, objects: 0, bytes: 0, logged: Instant::now() }
+        Self { bar, quiet, hours, objects: 0, bytes: 0, last_log: Instant::now() }
     }
 
     /// One more object was read.
@@ -42,8 +42,8 @@ impl Progress {
         self.bytes += bytes;
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}, {}", counted(self.objects, "object"), size(self.bytes)));
-        } else if !self.quiet && self.logged.elapsed() >= LOG_EVERY {
-            self.logged = Instant::now();
+        } else if !self.quiet && self.last_log.elapsed() >= LOG_EVERY {
+            self.last_log = Instant::now();
             let (objects, bytes) = (counted(self.objects, "object"), size(self.bytes));
             tracing::info!(objects = self.objects, bytes = self.bytes, "{objects} read, {bytes}");
         }
@@ -61,7 +61,7 @@ impl Progress {
     }
 
     /// Lets `log` say what was done; on a terminal the bar shows it.
-    pub fn say(&self, log: impl FnOnce()) {
+    pub fn log_done(&self, log: impl FnOnce()) {
         if self.bar.is_none() && !self.quiet {
             log();
         }

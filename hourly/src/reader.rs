@@ -47,13 +47,13 @@ pub struct Reader {
     stop: CancellationToken,
     health: Arc<Health>,
     others: Arc<Others>,
-    /// What was read elsewhere, until it is asked for.
+    /// Scans that were read elsewhere, until they are asked for.
     ahead: Arc<Mutex<Vec<(Object, Scan)>>>,
     /// How many bars of an object may be in memory.
     max_bars: usize,
 }
 
-/// What tells an outage of the store from objects that are bad by themselves.
+/// Tells an outage of the store from objects that are bad by themselves.
 #[derive(Debug, Default)]
 struct Health {
     /// Objects in a row that the store did not give, without those of which that was known.
@@ -108,7 +108,7 @@ impl ReadError {
 enum Unscanned {
     /// The store did not give it.
     Store(StoreError),
-    /// What it gave could not be read.
+    /// Its content could not be read.
     Scan(ScanError),
 }
 
@@ -147,7 +147,7 @@ impl Reader {
         &self.store
     }
 
-    /// What a message may look like.
+    /// The rules of messages.
     #[must_use]
     pub fn rules(&self) -> &Arc<Rules> {
         &self.format.rules
@@ -159,7 +159,7 @@ impl Reader {
         self.format.describe()
     }
 
-    /// What the name of an object says.
+    /// Reads the name of an object.
     #[must_use]
     pub fn name(&self, key: &str) -> FileName {
         self.format.file_name.read(key)
@@ -318,7 +318,7 @@ impl Reader {
         Err(ReadError::Stopped)
     }
 
-    /// What is known of an object before its first byte is read; `None` where its name is not one
+    /// Options from an object's name, before its first byte is read; `None` if its name is not one
     /// of the sink's.
     #[must_use]
     pub fn options(

@@ -37,7 +37,8 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let mut plan = args.hours.plan(Timestamp::now())?;
     if plan.window.is_empty() {
         tracing::info!(
-            "none of the hours asked for is over yet (plus --grace): only what earlier runs left is done"
+            "none of the hours asked for is over yet (plus --grace): only what earlier runs left \
+             is done"
         );
     }
     if args.database.args.migrations == Migrations::Only {

@@ -42,7 +42,7 @@ use std::io::Read;
 /// How many rejected lines of an object are kept; all are counted.
 pub const MAX_REJECTS_KEPT: usize = 1000;
 
-/// What one object holds.
+/// Contents of one object.
 #[derive(Debug, Default)]
 pub struct Scan {
     /// Lines that are not blank.

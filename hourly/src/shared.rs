@@ -40,8 +40,9 @@ impl SharedRecords {
         let (count, are, place) =
             (counted(*records, "record"), one_or_more(*records, "is", "are"), places::text(*place));
         format!(
-            "{count} {are} counted in hour {other}, too, offset {place} of partition {partition} for one: unless the topic was \
-             made anew in between, objects tell different times of the same record, and the wrong one is to be mended"
+            "{count} {are} counted in hour {other}, too, offset {place} of partition {partition} \
+             for one: unless the topic was made anew in between, objects tell different times of \
+             the same record, and the wrong one is to be mended"
         )
     }
 }

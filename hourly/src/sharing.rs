@@ -23,10 +23,10 @@ const STRETCHES: i64 = 16;
 /// Shorter ones would have many folders read by two runs; longer ones would need more memory.
 const HOURS: (i64, i64) = (12, 72);
 
-/// What is being done where stretches are taken and given back.
+/// Description, for errors, of taking and returning stretches.
 const SHARING: &str = "sharing hours in";
 
-/// What a run does next.
+/// Next step of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     Stretch(Range<Hour>),
@@ -89,8 +89,8 @@ impl Stretches {
         }
     }
 
-    /// Says what comes next, and notes that this run is at work on it. A run that was not heard of
-    /// for `silence` is forgotten.
+    /// Returns what comes next, and notes that this run is at work on it. A run that was not heard
+    /// of for `silence` is forgotten.
     ///
     /// # Errors
     /// Where the database fails, or the run has lost its lock.

@@ -30,7 +30,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Objects of one statement: each is a relation for the server to plan.
-pub const AT_ONCE: usize = 64;
+pub const OBJECTS_PER_STATEMENT: usize = 64;
 /// Layouts of lines that one statement looks for.
 const MAX_LAYOUTS: usize = 6;
 /// Other lines of an object that are fetched; one with more is read by our own scan.
@@ -59,7 +59,7 @@ pub struct Spark {
     store: ObjectStore,
     /// Layouts of lines that were read before, the commonest first.
     layouts: Vec<KnownLayout>,
-    /// What the server calls itself.
+    /// Version that the server reports.
     pub version: String,
     /// Objects that the server has read, and those that were left to our own scan.
     pub read: u64,
@@ -77,7 +77,7 @@ struct KnownLayout {
     lines: u64,
 }
 
-/// What was asked about one object.
+/// A request about one object.
 struct ObjectRequest {
     object: Object,
     path: String,
@@ -123,9 +123,10 @@ impl Spark {
         objects: &[Object],
         reader: &Reader,
     ) -> Result<Vec<(Object, Scan)>, Failure> {
-        let mut asked: Vec<ObjectRequest> = match self.has_given_up() {
-            true => Vec::new(),
-            false => objects.iter().filter_map(|object| self.asked(object, reader)).collect(),
+        let mut asked: Vec<ObjectRequest> = if self.has_given_up() {
+            Vec::new()
+        } else {
+            objects.iter().filter_map(|object| self.asked(object, reader)).collect()
         };
         self.learn(&asked, reader).await;
         if self.layouts.is_empty() {
@@ -134,7 +135,7 @@ impl Spark {
         let mut scans = Vec::new();
         let mut waiting: VecDeque<Vec<ObjectRequest>> = VecDeque::new();
         while !asked.is_empty() {
-            let rest = asked.split_off(asked.len().min(AT_ONCE));
+            let rest = asked.split_off(asked.len().min(OBJECTS_PER_STATEMENT));
             waiting.push_back(std::mem::replace(&mut asked, rest));
         }
         while let Some(mut some) = waiting.pop_front() {
@@ -182,8 +183,8 @@ impl Spark {
                 %url,
                 path,
                 error = why,
-                "Spark at {url} has read no object, and could not read {path} (--spark-archive; it needs keys of its own): \
-                 {why}; this run has read all by itself"
+                "Spark at {url} has read no object, and could not read {path} (--spark-archive; it \
+                 needs keys of its own): {why}; this run has read all by itself"
             );
         }
         self.client.close().await;
@@ -225,8 +226,8 @@ impl Spark {
         let ticks = |scan: &Scan| scan.hours.iter().map(|(_, bars)| bars.ticks).sum::<u64>();
         let archive = &self.options.archive;
         Failure::Configuration(anyhow::anyhow!(
-            "Spark reads other content under {archive}{} than {}{} has ({} ticks of {} lines, and here {} of {}): is \
-             {archive} the same archive (--spark-archive), or a copy?",
+            "Spark reads other content under {archive}{} than {}{} has ({} ticks of {} lines, and \
+             here {} of {}): is {archive} the same archive (--spark-archive), or a copy?",
             object.key,
             self.store.location(),
             object.key,
@@ -275,7 +276,7 @@ impl Spark {
         }
     }
 
-    /// What each of some objects holds, where that is clear.
+    /// Contents of some objects, where the answer is clear.
     async fn answers(&self, asked: &[ObjectRequest]) -> Result<Vec<Option<Scan>>, QueryError> {
         let patterns: Vec<Pattern> =
             self.layouts.iter().map(|known| known.pattern.clone()).collect();
@@ -362,8 +363,9 @@ impl Spark {
                 %url,
                 path,
                 error = why,
-                "Spark at {url} could not read {UNREADABLE} objects in turn, {path} the last (--spark-archive; it needs \
-                 keys of its own): {why}; this run reads what is left by itself"
+                "Spark at {url} could not read {UNREADABLE} objects in turn, {path} the last \
+                 (--spark-archive; it needs keys of its own): {why}; this run reads what is left \
+                 by itself"
             );
         }
     }

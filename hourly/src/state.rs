@@ -95,7 +95,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// What [`encode`] has made bytes of.
+/// Reads the bytes of [`encode`].
 ///
 /// # Errors
 /// Where they are of another version, something else, or no longer what they were.
@@ -126,7 +126,7 @@ pub fn decode_offsets(offsets: &[u8]) -> io::Result<Offsets> {
     Offsets::read_from(&mut of_this_version(offsets)?)
 }
 
-/// What [`encode_messages`] has made bytes of.
+/// Reads the bytes of [`encode_messages`].
 ///
 /// # Errors
 /// As [`decode`].

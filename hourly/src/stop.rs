@@ -7,7 +7,8 @@ pub const STOPPED: &str = "stopped by a signal";
 
 pub(crate) fn stopped() -> Failure {
     Failure::Partial(format!(
-        "{STOPPED} before all hours were done; the next run goes on with the rest (a run with --recompute begins anew)"
+        "{STOPPED} before all hours were done; the next run goes on with the rest (a run with \
+         --recompute begins anew)"
     ))
 }
 

@@ -57,14 +57,14 @@ pub struct Summary<'a> {
     pub taken_out: u64,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
-    /// What the index said about the hour before its objects were read.
+    /// The index's state of the hour before its objects were read.
     pub snapshot: &'a IndexSnapshot,
     pub decode_rules: &'a str,
     pub location: &'a str,
     pub run_id: i64,
 }
 
-/// What came of writing an hour.
+/// Result of writing an hour.
 #[derive(Debug)]
 pub enum Written {
     /// It was written. These records other hours have, too.

@@ -15,12 +15,12 @@ pub struct Change {
     pub by_other_rules: bool,
     /// A listed object of the same name, but for what says that it is compressed.
     pub twin: Option<Twin>,
-    /// What the index knows of the others of its name, where this one is the newest. The last is
+    /// The index's entries of the others of its name, if this one is the newest. The last is
     /// the one that it takes the place of, if of any.
     pub older: Vec<OlderTwin>,
 }
 
-/// What the index knows of an object that has a newer twin.
+/// The index's entry of an object that has a newer twin.
 #[derive(Debug, Clone)]
 pub struct OlderTwin {
     pub key: Arc<str>,
@@ -88,17 +88,15 @@ pub fn compare(
             }
         }
         let by_other_rules = known.as_ref().is_some_and(|known| !known.is_as_read);
+        let must_be_read = (by_decode_rules && by_other_rules) || is_forced(&object.key);
         let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => {
                 ChangeKind::Replaced
             }
-            Some(known) if known.is_earlier(&object) || (by_decode_rules && !known.is_as_read) => {
-                ChangeKind::Forced
-            }
-            Some(_) if is_forced(&object.key) => ChangeKind::Forced,
+            Some(known) if must_be_read || known.is_earlier(&object) => ChangeKind::Forced,
             Some(known) => {
-                survey.back.extend(known.gone.then(|| object.key.to_string()));
+                survey.back.extend(known.is_gone.then(|| object.key.to_string()));
                 continue;
             }
         };
@@ -116,7 +114,8 @@ pub fn compare(
     // Whether one that is older counts depends on the newer one.
     survey.changes.sort_by_key(|change| change.twin.as_ref().is_some_and(|twin| twin.is_newer));
     take_renamed(&mut survey, &mut known);
-    survey.gone = known.into_iter().filter(|(_, known)| !known.gone).map(|(key, _)| key).collect();
+    survey.gone =
+        known.into_iter().filter(|(_, known)| !known.is_gone).map(|(key, _)| key).collect();
     survey.gone.sort_unstable();
     survey
 }
@@ -181,7 +180,7 @@ mod tests {
             stored_at: Timestamp::from_micros(0),
             has_rejects: false,
             is_as_read: true,
-            gone: false,
+            is_gone: false,
             lacks_offsets: false,
         }
     }
@@ -238,7 +237,7 @@ mod tests {
 
     #[test]
     fn objects_that_were_gone_are_gone_once_and_come_back_as_they_were_or_as_others() {
-        let known = |etag: &str| KnownObject { gone: true, ..known(etag) };
+        let known = |etag: &str| KnownObject { is_gone: true, ..known(etag) };
         let index = ["f/t+0+0.json", "f/t+0+1.json", "f/t+0+2.json"]
             .map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+1.json", "etag"), object("f/t+0+2.json", "other")];

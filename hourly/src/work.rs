@@ -64,30 +64,18 @@ pub struct WindowRun {
     stop: CancellationToken,
     progress: Progress,
     counts: RunCounts,
-    /// The folders that exist, as a listing by folders shows them; `None` if the window is too
-    /// short for asking.
-    existing_folders: Option<FxHashSet<String>>,
-    /// Folders that were listed and indexed in this run.
-    listed_folders: FxHashSet<Arc<str>>,
-    /// The folders around the window that hold objects.
-    window_folders: BTreeSet<Arc<str>>,
+    folders: WindowFolders,
+    outcomes: HourOutcomes,
     /// Whether it has named an object with offsets that no broker can have given.
     has_named_far_offsets: bool,
     /// Hours that this run leaves unchanged because its decode rules differ.
     refused_changes: RefusedChanges,
-    /// Hours that are done as far as this run can read their objects; a run with another prefix
-    /// sees to the rest.
-    deferred_hours: BTreeSet<Hour>,
     /// Folders with objects that could not be read when this run began, and those objects' keys:
     /// the folders that this run would find them in, or else those that they were found in.
     broken: FxHashMap<Arc<str>, Vec<String>>,
     /// Hours outside of the window from which something is missing: their folders are the run's
     /// own, too.
     incomplete_hours: BTreeSet<Hour>,
-    /// Hours outside of the window that it has computed.
-    computed_elsewhere: BTreeSet<Hour>,
-    /// Hours without some of their raw objects to which this run has added ticks.
-    late_hours: BTreeSet<Hour>,
     /// Some of the objects that are gone may have been deleted.
     may_be_deleted: bool,
     archive_delay: Duration,
@@ -97,16 +85,40 @@ pub struct WindowRun {
     objects_listed: usize,
     /// Number of files with other names.
     unknown_files: usize,
-    /// Hours that this run does not write, for another reason than a broken object.
-    failed_hours: BTreeSet<Hour>,
-    /// Why the first of them is not written.
-    why_failed: Option<String>,
-    /// How often an hour's objects had changed when it was to be computed.
-    retries: FxHashMap<Hour, u32>,
     /// The stretch that it is at work on; `None` if it does the whole window.
     own_stretch: Option<OwnStretch>,
     /// True in the closing run of a shared window: the other runs have already applied the flags.
     is_closing: bool,
+}
+
+/// The folders of a run.
+#[derive(Debug, Default)]
+struct WindowFolders {
+    /// The folders that exist, as a listing by folders shows them; `None` if the window is too
+    /// short for asking.
+    existing: Option<FxHashSet<String>>,
+    /// Folders that were listed and indexed in this run.
+    listed: FxHashSet<Arc<str>>,
+    /// The folders around the window that hold objects.
+    window: BTreeSet<Arc<str>>,
+}
+
+/// Outcomes of hours, other than being computed in the window.
+#[derive(Debug, Default)]
+struct HourOutcomes {
+    /// Hours that this run does not write, for another reason than a broken object.
+    failed: BTreeSet<Hour>,
+    /// Why the first of them is not written.
+    why_failed: Option<String>,
+    /// Hours that are done as far as this run can read their objects; a run with another prefix
+    /// sees to the rest.
+    deferred: BTreeSet<Hour>,
+    /// Hours outside of the window that it has computed.
+    computed_elsewhere: BTreeSet<Hour>,
+    /// Hours without some of their raw objects to which this run has added ticks.
+    late: BTreeSet<Hour>,
+    /// How often an hour's objects had changed when it was to be computed.
+    retries: FxHashMap<Hour, u32>,
 }
 
 /// How many ticks this run's decode rules would take from an hour, or add to it.
@@ -127,7 +139,7 @@ struct RefusedChanges {
     is_rewrite_logged: bool,
 }
 
-/// What no other run is at work on.
+/// A stretch that no other run is at work on.
 struct OwnStretch {
     hours: Range<Hour>,
     /// The folders of its hours, and of the slack on either side.
@@ -163,24 +175,17 @@ impl WindowRun {
             stop,
             progress: Progress::new(hours, args.quiet),
             counts: RunCounts::default(),
-            existing_folders: None,
-            listed_folders: FxHashSet::default(),
-            window_folders: BTreeSet::new(),
+            folders: WindowFolders::default(),
+            outcomes: HourOutcomes::default(),
             has_named_far_offsets: false,
             refused_changes: RefusedChanges::default(),
-            deferred_hours: BTreeSet::new(),
             broken: FxHashMap::default(),
             incomplete_hours: BTreeSet::new(),
-            computed_elsewhere: BTreeSet::new(),
-            late_hours: BTreeSet::new(),
             may_be_deleted: false,
             archive_delay: args.archive_delay,
             lake: Lake::of(&args.lake),
             objects_listed: 0,
             unknown_files: 0,
-            failed_hours: BTreeSet::new(),
-            why_failed: None,
-            retries: FxHashMap::default(),
             own_stretch: None,
             is_closing: false,
         }
@@ -273,12 +278,12 @@ impl WindowRun {
         }
         if self.recompute {
             self.fail_refused();
-            self.db.mark_all(hours, &self.failed_hours).await?;
+            self.db.mark_all(hours, &self.outcomes.failed).await?;
         }
         Ok(())
     }
 
-    /// What reads the objects, with what it knows of the store.
+    /// The reader of objects, with its knowledge of the store.
     #[must_use]
     pub fn reader(&self) -> Reader {
         self.engine.reader.clone()
@@ -287,7 +292,7 @@ impl WindowRun {
     /// The hours without some of their raw objects to which it has added ticks.
     #[must_use]
     pub fn late(&self) -> Vec<Hour> {
-        self.late_hours.iter().copied().collect()
+        self.outcomes.late.iter().copied().collect()
     }
 
     /// Gives back the connection, for the run's last words, and what was done.
@@ -307,21 +312,14 @@ impl WindowRun {
         Ok(hours)
     }
 
-    /// Says where the archive shows less than the speed layer has seen. An archive that shows
+    /// Logs where the archive shows less than the speed layer has seen. An archive that shows
     /// nothing of hours with ticks is a wrong prefix, a sink that is dead, or one whose files
     /// cannot be read.
     async fn check_archive(&mut self) -> Result<Option<String>, Failure> {
         let lines = self.check_lines().await?;
         let verdict = self.check_hours(&lines.hours).await?;
-        if let Some(example) = verdict.example {
-            let hours = inflected(verdict.incomplete, "hour[s] [is|are] incomplete");
-            self.progress.log(|| {
-                tracing::warn!(
-                    hours = verdict.incomplete,
-                    error = example,
-                    "{hours} (view hour_completeness): {example}"
-                );
-            });
+        if let Some(example) = &verdict.example {
+            self.progress.log(|| log_incomplete(verdict.incomplete, example));
         }
         let lag = completeness::archive_lag(&mut self.db, self.archive_delay).await?;
         if lines.is_never_a_tick || (lines.are_all_rejected() && verdict.speed_only > 0) {
@@ -338,7 +336,7 @@ impl WindowRun {
         let (location, prefix) = (self.store.location(), self.template.as_str());
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
             // No hour of it is over; one that was looked through may have none that shows anything.
-            let is_ahead = self.plan.window.is_empty() && self.existing_folders.is_none();
+            let is_ahead = self.plan.window.is_empty() && self.folders.existing.is_none();
             if self.objects_listed > 0
                 || is_ahead
                 || self.db.is_prefix_known(self.template.stem()).await?
@@ -346,7 +344,8 @@ impl WindowRun {
                 return Ok(None);
             }
             let words = format!(
-                "{location}{prefix} shows no object of the window, and no run has ever seen one there: is --prefix right?"
+                "{location}{prefix} shows no object of the window, and no run has ever seen one \
+                 there: is --prefix right?"
             );
             // Who asks for hours expects some.
             if !self.plan.is_default {
@@ -358,14 +357,15 @@ impl WindowRun {
         }
         Ok(Some(match self.unknown_files {
             0 => format!(
-                "{location}{prefix} shows no object of the window, but the speed layer has ticks of {} of its hours: \
-                 check --bucket and --prefix, and the sink. Of ticks that were sent hours after their time the objects \
-                 lie in later folders: --slack, now {}h, has to reach as far",
+                "{location}{prefix} shows no object of the window, but the speed layer has ticks \
+                 of {} of its hours: check --bucket and --prefix, and the sink. Of ticks that were \
+                 sent hours after their time the objects lie in later folders: --slack, now {}h, \
+                 has to reach as far",
                 verdict.speed_only, self.plan.slack
             ),
             files => format!(
-                "none of the {files} files of the window below {location}{prefix} has a name or format that is read: \
-                 check --file-name and the sink's format"
+                "none of the {files} files of the window below {location}{prefix} has a name or \
+                 format that is read: check --file-name and the sink's format"
             ),
         }))
     }
@@ -378,8 +378,11 @@ impl WindowRun {
     ) -> Result<CompletenessSummary, Failure> {
         self.forget_found().await?;
         let (window, db) = (&self.plan.window, &mut self.db);
-        let others =
-            self.incomplete_hours.iter().chain(&self.failed_hours).chain(&self.computed_elsewhere);
+        let others = self
+            .incomplete_hours
+            .iter()
+            .chain(&self.outcomes.failed)
+            .chain(&self.outcomes.computed_elsewhere);
         let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.copied()).collect();
         let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
         completeness::compare(db, &hours).await?;
@@ -408,15 +411,15 @@ impl WindowRun {
             );
             found.push(format!("{}: {location}{example}", inflected(broken.objects, &sentence)));
         }
-        let count = self.failed_hours.len();
+        let count = self.outcomes.failed.len();
         if count > 0 {
             let named: Vec<String> =
-                self.failed_hours.iter().take(NAMED).map(ToString::to_string).collect();
+                self.outcomes.failed.iter().take(NAMED).map(ToString::to_string).collect();
             let more =
                 if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
             let named = named.join(", ");
             let hours = inflected(count as u64, "hour[s] [was|were] not written");
-            let why = self.why_failed.as_deref().unwrap_or_default();
+            let why = self.outcomes.why_failed.as_deref().unwrap_or_default();
             found.push(format!("{hours}: {named}{more}; for one, {why}"));
         }
         let held = u32::try_from(broken.hours).unwrap_or(u32::MAX);
@@ -487,8 +490,8 @@ impl WindowRun {
     /// Notes that an hour is not written.
     fn fail(&mut self, hour: Hour, why: &str) {
         self.progress.log(|| tracing::warn!(%hour, error = why, "hour {hour}: {why}"));
-        self.why_failed.get_or_insert_with(|| format!("hour {hour}: {why}"));
-        self.failed_hours.insert(hour);
+        self.outcomes.why_failed.get_or_insert_with(|| format!("hour {hour}: {why}"));
+        self.outcomes.failed.insert(hour);
     }
 
     /// Whether it is read for the sake of the window: its ticks may belong there.
@@ -502,4 +505,9 @@ impl WindowRun {
         let has_incomplete = || self.incomplete_hours.range(folder.hours.clone()).next().is_some();
         (folder.hours.start < end && start < folder.hours.end) || has_incomplete()
     }
+}
+
+fn log_incomplete(count: u64, example: &str) {
+    let hours = inflected(count, "hour[s] [is|are] incomplete");
+    tracing::warn!(hours = count, error = example, "{hours} (view hour_completeness): {example}");
 }

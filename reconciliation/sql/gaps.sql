@@ -1,4 +1,4 @@
--- The gaps of a topic, each with when it was made anew since. $1: consumer groups, $2: topic.
+-- The gaps of a topic, each with when it was created again since. $1: consumer groups, $2: topic.
 select partition, from_offset, to_offset,
        (select min(later.first_seen_at)
         from kafka_sources own

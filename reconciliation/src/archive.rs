@@ -1,7 +1,7 @@
 //! What the archive holds of a span of hours.
 
-use super::late::{FarObject, FarObjects};
-use super::stop::stopped_comparing;
+use crate::late::{FarObject, FarObjects};
+use crate::stop::stopped_comparing;
 use anyhow::Context as _;
 use common::Place;
 use futures::future;
@@ -50,7 +50,7 @@ pub struct Archive {
     pub stop: CancellationToken,
 }
 
-/// What was found.
+/// The archive's side of some hours.
 #[derive(Debug, Default)]
 pub struct Archived {
     pub holdings: Holdings,
@@ -86,13 +86,13 @@ pub struct Archived {
     pub(super) repeated: Repeated,
     /// Records of which they tell different things.
     pub conflicts: BTreeMap<Hour, Conflicts>,
-    /// What was read, by key.
+    /// Objects that were read, by key.
     pub(super) read: Vec<ReadObject>,
-    /// What was read of the lake.
+    /// Objects of the lake that were read.
     lake: Vec<PublishedObject>,
 }
 
-/// What objects hold of an hour that came since the last run of batch-layer, or were replaced
+/// Ticks of an hour in objects that came since the last run of batch-layer, or were replaced
 /// since.
 #[derive(Debug, Default)]
 pub struct News {
@@ -173,12 +173,27 @@ impl OffsetSpan {
 }
 
 impl Archived {
+    /// Notes an object of which the sums have ticks without offsets and that is gone. `summed`: its
+    /// version in the sums.
+    fn note_without_offsets(
+        &mut self,
+        hour: Hour,
+        key: Arc<str>,
+        lines: u64,
+        summed: Option<InSums>,
+    ) {
+        if let Some(InSums { without_offsets: ticks @ 1.., ticks: all, .. }) = summed {
+            let vanished = ObjectWithoutOffsets { key, lines, ticks, is_mixed: ticks < all };
+            self.vanished_without_offsets.entry(hour).or_default().push(vanished);
+        }
+    }
+
     /// `known`: what the index has of the object's folder.
     fn note_if_new(&mut self, object: &Object, known: Option<&KnownObjects>) {
         let known = known.and_then(|known| known.get(&*object.key));
         // One that had been gone is still to be taken in again.
         let is_as_read = known.is_some_and(|known| {
-            known.etag == *object.etag && known.size == object.size && !known.gone
+            known.etag == *object.etag && known.size == object.size && !known.is_gone
         });
         if !is_as_read {
             self.new_keys.insert(Arc::clone(&object.key), known.is_some());
@@ -346,7 +361,7 @@ impl Archive {
         Ok(())
     }
 
-    /// What an object of the lake holds other than known places.
+    /// Reads the ticks of an object of the lake other than known places.
     async fn of_lake(
         &self,
         published: &PublishedObject,
@@ -603,7 +618,7 @@ impl Archive {
     }
 
     /// Reads the objects once more that hold any of some places, for the checksums of those alone.
-    /// What is no longer there as it was is left out.
+    /// Objects that are no longer there as they were are left out.
     ///
     /// # Errors
     /// Where the store fails, or the run is stopped.
@@ -682,8 +697,8 @@ impl Archive {
         Ok(())
     }
 
-    /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted
-    /// as unread, and objects that only the index knows any more as vanished.
+    /// The objects to read, by key. The hours of a folder that cannot be listed to its end are
+    /// noted as unread, and objects that only the index knows any more as vanished.
     async fn objects(
         &self,
         db: &mut BatchDb,
@@ -736,14 +751,8 @@ impl Archive {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
-                    if let (true, Some(InSums { without_offsets: ticks @ 1.., ticks: all, .. })) =
-                        (is_own, summed)
-                    {
-                        let is_mixed = ticks < all;
-                        let vanished =
-                            ObjectWithoutOffsets { key: object.key, lines, ticks, is_mixed };
-                        archived.vanished_without_offsets.entry(hour).or_default().push(vanished);
-                    }
+                    let summed = summed.filter(|_| is_own);
+                    archived.note_without_offsets(hour, object.key, lines, summed);
                 }
             }
         }
@@ -785,10 +794,8 @@ impl Archive {
             return Ok(());
         };
         // Of one that was replaced the index still tells hours; not of one that was gone.
-        let known = match is_replaced {
-            true => db.hours_with_ticks(&object.key).await?,
-            false => BTreeSet::new(),
-        };
+        let known =
+            if is_replaced { db.hours_with_ticks(&object.key).await? } else { BTreeSet::new() };
         let unread = FarObject { key: Arc::clone(&object.key), why: None };
         let held = part.hours.keys().filter(|hour| !known.contains(hour));
         self.note_beyond(archived, (&unread, folder), (held.copied(), hours));

@@ -41,7 +41,7 @@ pub struct VerifyArgs {
     #[arg(long, help_heading = "What to do")]
     pub repair: bool,
 
-    /// What to print.
+    /// Format of standard output.
     #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub format: Format,
 
@@ -94,7 +94,7 @@ pub struct KafkaArgs {
     pub properties: KafkaProperties,
 }
 
-/// What is written to standard output.
+/// Format of standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A line for each hour and partition, and below it what is wrong.

@@ -1,7 +1,7 @@
 //! [`Bars`]: what the minutes and the hour of symbols must be by the ticks of `realtime_stock`.
 
-use super::symbols::{ALL_SYMBOLS, SymbolRange, is_within};
-use super::tables::{self, TickQuery};
+use crate::symbols::{ALL_SYMBOLS, SymbolRange, is_within};
+use crate::tables::{self, TickQuery};
 use common::{Bar, Place, Symbol, SymbolMap, Tick, Timestamp};
 use hourly::hour::Hour;
 use hourly::scan::Offsets;

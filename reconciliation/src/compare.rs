@@ -1,9 +1,9 @@
 //! Compares the two sides of an hour.
 
-use super::lost::Lost;
-use super::outcome::{PartitionOutcome, Status};
-use super::rejects::NonTicks;
-use super::tables::NonTickOffsets;
+use crate::lost::Lost;
+use crate::outcome::{PartitionOutcome, Status};
+use crate::rejects::NonTicks;
+use crate::tables::NonTickOffsets;
 use hourly::holdings::{
     HourHoldings, OffsetsByHour, PartitionHoldings, PresumedRange, block_offsets,
 };
@@ -17,7 +17,7 @@ use std::ops::Range;
 /// Ranges of offsets that are named; of more, only their number is.
 const RANGES_NAMED: usize = 5;
 
-/// What is to be done where the layers read by other flags.
+/// Cure if the layers read by other flags.
 pub const SAME_FLAGS: &str =
     "give speed-layer, batch-layer and verify the same flags about messages";
 
@@ -83,7 +83,7 @@ pub struct HourComparison<'a> {
     /// The places that both sides have in blocks in which one of them has others, too, by their
     /// checksums alone.
     pub blurred: Option<[&'a HourHoldings; 2]>,
-    /// What some of the ticks say that are in blocks whose values differ.
+    /// Values of some of the ticks in blocks whose values differ.
     pub differing_values: Option<[&'a HourHoldings; 2]>,
     /// Behind the archive's last line of each partition, where lines do not tell their offsets.
     pub presumed_ends: &'a BTreeMap<i32, u64>,
@@ -91,7 +91,7 @@ pub struct HourComparison<'a> {
     pub non_ticks: &'a NonTicks,
 }
 
-/// What expired objects without offsets held of a partition.
+/// Expired ticks of a partition whose objects had no offsets.
 #[derive(Debug, Default, Clone, Copy)]
 struct ExpiredTicks {
     ticks: u64,
@@ -101,7 +101,7 @@ struct ExpiredTicks {
     unread: u64,
 }
 
-/// What the values of both sides' ticks say.
+/// Comparison of the values of both sides' ticks.
 #[derive(Default)]
 pub struct ValueComparison {
     /// Places in blocks whose values differ.
@@ -112,33 +112,39 @@ pub struct ValueComparison {
     blurred: RoaringTreemap,
 }
 
+/// What one side holds of a partition in an hour.
+struct Side<'a> {
+    offsets: RoaringTreemap,
+    holdings: &'a PartitionHoldings,
+}
+
+impl<'a> Side<'a> {
+    fn of(hour: &'a HourHoldings, partition: i32) -> Option<Self> {
+        let holdings = hour.partitions.get(&partition)?;
+        Some(Self { offsets: hour.offsets(partition), holdings })
+    }
+}
+
 impl ValueComparison {
     /// Compares what both sides hold of a partition.
-    pub fn compare_sides(&mut self, [ours, theirs]: [&HourHoldings; 2], partition: i32) {
-        if let (Some(realtime), Some(archive)) =
-            (ours.partitions.get(&partition), theirs.partitions.get(&partition))
-        {
-            self.compare(
-                (&ours.offsets(partition), realtime),
-                (&theirs.offsets(partition), archive),
-            );
+    pub fn compare_sides(&mut self, [realtime, archive]: [&HourHoldings; 2], partition: i32) {
+        let (realtime, archive) = (Side::of(realtime, partition), Side::of(archive, partition));
+        if let (Some(realtime), Some(archive)) = (realtime, archive) {
+            self.compare(&realtime, &archive);
         }
     }
 
     /// Compares the blocks of both sides that hold the same places.
-    fn compare(
-        &mut self,
-        (ours, realtime): (&RoaringTreemap, &PartitionHoldings),
-        (theirs, archive): (&RoaringTreemap, &PartitionHoldings),
-    ) {
-        for (block, checksum) in &realtime.blocks {
-            let Some(other) = archive.blocks.get(block).filter(|other| *other != checksum) else {
+    fn compare(&mut self, realtime: &Side<'_>, archive: &Side<'_>) {
+        for (block, checksum) in &realtime.holdings.blocks {
+            let other = archive.holdings.blocks.get(block);
+            let Some(other) = other.filter(|other| *other != checksum) else {
                 continue;
             };
             let mut offsets = RoaringTreemap::new();
             offsets.insert_range(block_offsets(*block));
-            let held = &offsets & ours;
-            offsets &= theirs;
+            let held = &offsets & &realtime.offsets;
+            offsets &= &archive.offsets;
             if held != offsets {
                 self.blurred |= held & offsets;
             } else if checksum.as_floats == other.as_floats {
@@ -152,7 +158,7 @@ impl ValueComparison {
 }
 
 impl HourComparison<'_> {
-    /// What there is to say of each partition.
+    /// Compares each partition.
     #[must_use]
     pub fn compare(&self) -> Vec<PartitionOutcome> {
         let held = self
@@ -202,7 +208,8 @@ impl HourComparison<'_> {
             );
         }
         if archive.duplicates > 0 {
-            let what = "line[s] of the archive [stands|stand] for a record that has a line already, and [is|are] left out";
+            let what = "line[s] of the archive [stands|stand] for a record that has a line \
+                        already, and [is|are] left out";
             outcome.find(Status::Ok, inflected(archive.duplicates, what));
         }
         self.compare_lost(&mut outcome);
@@ -256,7 +263,7 @@ impl HourComparison<'_> {
                     || self.gone(partition).ticks > 0)
     }
 
-    /// What expired objects without offsets held of a partition, as far as that is known.
+    /// Expired ticks of a partition whose objects had no offsets, as far as they are known.
     fn gone(&self, partition: i32) -> ExpiredTicks {
         let objects = self.expired_without_offsets.get(&(self.hour, partition));
         let is_known = self.expired_ticks == ExpiredTickCount::ByPartition;
@@ -295,8 +302,9 @@ impl HourComparison<'_> {
         }
         if rows < lines && self.may_be_twice {
             let detail = format!(
-                "realtime_stock has {rows} ticks, the archive {lines}, of which some may be there twice: lines without offsets \
-                 may be of records that it has already, and batch-layer has not taken them in"
+                "realtime_stock has {rows} ticks, the archive {lines}, of which some may be there \
+                 twice: lines without offsets may be of records that it has already, and \
+                 batch-layer has not taken them in"
             );
             outcome.find(Status::Open, detail);
         } else if let Some(pending) = self.pending(outcome.partition, (rows, lines), archive) {
@@ -315,8 +323,8 @@ impl HourComparison<'_> {
                 _ => String::new(),
             };
             let detail = format!(
-                "realtime_stock has {rows} ticks, the archive {lines}; its lines do not tell their offsets, so they cannot be \
-                 named{beside}"
+                "realtime_stock has {rows} ticks, the archive {lines}; its lines do not tell their \
+                 offsets, so they cannot be named{beside}"
             );
             outcome.find(Status::Mismatch, detail);
         } else if gone > 0 {
@@ -342,7 +350,8 @@ impl HourComparison<'_> {
             ExpiredTickCount::Unknown => {
                 let ticks = counted(count, "tick");
                 let detail = format!(
-                    "{ticks} of realtime_stock may have been in objects that have expired: run batch-layer"
+                    "{ticks} of realtime_stock may have been in objects that have expired: run \
+                     batch-layer"
                 );
                 outcome.find(Status::Open, detail);
             }
@@ -376,9 +385,10 @@ impl HourComparison<'_> {
             let mut placed = self.archive.offsets(partition);
             expired.into_iter().for_each(|expired| placed |= expired);
             let in_kafka = self.at(&self.lost.pending, partition).map_or(0, RoaringTreemap::len);
-            let unplaced = match self.kafka_ends.contains_key(&partition) {
-                true => in_kafka,
-                false => archive.presumed_from(next) + gone.unread,
+            let unplaced = if self.kafka_ends.contains_key(&partition) {
+                in_kafka
+            } else {
+                archive.presumed_from(next) + gone.unread
             };
             ("the speed layer", places::from(&placed, next).len() + unplaced)
         } else {
@@ -393,8 +403,8 @@ impl HourComparison<'_> {
         let count = rows.abs_diff(lines);
         let waiting = inflected(count, "tick[s] [waits|wait]");
         let words = format!(
-            "realtime_stock has {rows} ticks, the archive {lines}, whose lines do not tell their offsets: {waiting} \
-             for {side}, as far as can be told"
+            "realtime_stock has {rows} ticks, the archive {lines}, whose lines do not tell their \
+             offsets: {waiting} for {side}, as far as can be told"
         );
         let is_known =
             matches!(self.expired_ticks, ExpiredTickCount::None | ExpiredTickCount::ByPartition);
@@ -479,13 +489,13 @@ impl HourComparison<'_> {
         }
         let what = match self.expired_ticks {
             ExpiredTickCount::Otherwise(gone) => format!(
-                "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} of the \
-                 hour whose lines had no offsets",
+                "tick[s] of realtime_stock [is|are] in no object that is there, and those that \
+                 have expired held {} of the hour whose lines had no offsets",
                 counted(gone, "tick")
             ),
             _ if gone.ticks > 0 => format!(
-                "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} whose lines \
-                 had no offsets",
+                "tick[s] of realtime_stock [is|are] in no object that is there, and those that \
+                 have expired held {} whose lines had no offsets",
                 counted(gone.ticks, "tick")
             ),
             _ => "tick[s] of realtime_stock [is|are] not in the archive".to_owned(),
@@ -497,7 +507,8 @@ impl HourComparison<'_> {
             &beyond,
             "tick[s] of realtime_stock [has an offset|have offsets] that Kafka does not have yet",
         );
-        let what = "tick[s] of realtime_stock [waits|wait] for the sink, unless that has passed them and their objects are lost";
+        let what = "tick[s] of realtime_stock [waits|wait] for the sink, unless that has passed \
+                    them and their objects are lost";
         name(outcome, Status::Open, &pending, what);
     }
 
@@ -526,12 +537,13 @@ impl HourComparison<'_> {
         }
         let lacks = ticks - explained;
         if lacks > 0 && lacks <= unread {
-            let what = "tick[s] of objects that have expired, whose lines had no offsets, [waits|wait] for the speed layer, as \
-                        far as can be told";
+            let what = "tick[s] of objects that have expired, whose lines had no offsets, \
+                        [waits|wait] for the speed layer, as far as can be told";
             outcome.find(Status::Open, inflected(lacks, what));
         } else if lacks > 0 {
             outcome.missing_in_realtime += lacks;
-            let what = "tick[s] of objects that have expired, whose lines had no offsets, [is|are] not in realtime_stock";
+            let what = "tick[s] of objects that have expired, whose lines had no offsets, [is|are] \
+                        not in realtime_stock";
             outcome.find(Status::Mismatch, inflected(lacks, what));
         }
     }
@@ -541,9 +553,11 @@ impl HourComparison<'_> {
     fn explain_non_ticks(&self, outcome: &mut PartitionOutcome, missing: &mut RoaringTreemap) {
         for (places, why) in self.non_ticks.among(outcome.partition, missing) {
             *missing -= &places;
-            let what = "tick[s] of realtime_stock [is|are] rejected in the archive, which has [its line|their lines]";
+            let what = "tick[s] of realtime_stock [is|are] rejected in the archive, which has [its \
+                        line|their lines]";
             let detail = format!(
-                "{}: {}; the first for {why}: {SAME_FLAGS}, and let the sink keep the keys and times that these need",
+                "{}: {}; the first for {why}: {SAME_FLAGS}, and let the sink keep the keys and \
+                 times that these need",
                 inflected(places.len(), what),
                 ranges(&places)
             );
@@ -578,21 +592,22 @@ impl HourComparison<'_> {
         }
         if let Some(rejected) = self.at(self.parsed_otherwise, partition) {
             *missing -= rejected;
-            let what = "tick[s] of the archive [stands|stand] in rejected_ticks: Connect's parser takes what the speed layer rejects \
-                        (docs/message-format.md)";
+            let what = "tick[s] of the archive [stands|stand] in rejected_ticks: Connect's parser \
+                        takes what the speed layer rejects (docs/message-format.md)";
             name(outcome, Status::Ok, rejected, what);
         }
         if let Some(ticks) = self.at(self.rejected_ticks, partition) {
             *missing -= ticks;
             let what = format!(
-                "tick[s] of the archive [stands|stand] in rejected_ticks and [is a tick|are ticks] by these flags: {SAME_FLAGS}"
+                "tick[s] of the archive [stands|stand] in rejected_ticks and [is a tick|are ticks] \
+                 by these flags: {SAME_FLAGS}"
             );
             name(outcome, Status::Mismatch, ticks, &what);
         }
         if let Some(unread) = self.at(self.rejected_unread, partition) {
             *missing -= unread;
-            let what = "tick[s] of the archive [stands|stand] in rejected_ticks, which did not keep them whole, or are too many to be \
-                        looked at";
+            let what = "tick[s] of the archive [stands|stand] in rejected_ticks, which did not \
+                        keep them whole, or are too many to be looked at";
             name(outcome, Status::Open, unread, what);
         }
     }
@@ -605,14 +620,15 @@ impl HourComparison<'_> {
         archive: &PartitionHoldings,
     ) {
         let (partition, mut values) = (outcome.partition, ValueComparison::default());
-        let (ours, theirs) = (side.offsets(partition), self.archive.offsets(partition));
-        values.compare((&ours, realtime), (&theirs, archive));
+        let realtime = Side { offsets: side.offsets(partition), holdings: realtime };
+        let archive = Side { offsets: self.archive.offsets(partition), holdings: archive };
+        values.compare(&realtime, &archive);
         let blurred = std::mem::take(&mut values.blurred);
         let uncompared = blurred - self.compare_again(partition, &mut values);
         outcome.differing_blocks = values.differing_blocks;
         self.name_differing(outcome, &values.differing);
-        let what = "tick[s] of both sides could not be compared by their values, because the archive has changed \
-                    meanwhile: verify again";
+        let what = "tick[s] of both sides could not be compared by their values, because the \
+                    archive has changed meanwhile: verify again";
         name(outcome, Status::Open, &uncompared, what);
         if values.rounded_blocks > 0 {
             let blocks = values.rounded_blocks;
@@ -652,7 +668,8 @@ impl HourComparison<'_> {
         );
         if places.len() >= MANY_DIFFER && places.len() * 2 > looked_up {
             let detail = format!(
-                "{} of the {looked_up} that were looked up differ: rather the layers read them by other flags: {SAME_FLAGS}",
+                "{} of the {looked_up} that were looked up differ: rather the layers read them by \
+                 other flags: {SAME_FLAGS}",
                 places.len()
             );
             outcome.find(Status::Mismatch, detail);
@@ -672,14 +689,12 @@ impl HourComparison<'_> {
 
     /// Compares what was read again; gives the places that were compared by it.
     fn compare_again(&self, partition: i32, values: &mut ValueComparison) -> RoaringTreemap {
-        let shares = self.blurred.map(|sides| {
-            sides.map(|side| (side.offsets(partition), side.partitions.get(&partition)))
-        });
-        let Some([(ours, Some(realtime)), (theirs, Some(archive))]) = shares else {
+        let sides = self.blurred.map(|sides| sides.map(|side| Side::of(side, partition)));
+        let Some([Some(realtime), Some(archive)]) = sides else {
             return RoaringTreemap::new();
         };
-        values.compare((&ours, realtime), (&theirs, archive));
-        (ours & theirs) - &values.blurred
+        values.compare(&realtime, &archive);
+        (realtime.offsets & archive.offsets) - &values.blurred
     }
 
     /// Whether objects whose lines have no offsets have these by their names.
@@ -704,11 +719,10 @@ impl HourComparison<'_> {
         };
         let found = self.at(&lost.lost, partition);
         if let Some(offsets) = found.filter(|offsets| is_explained(offsets)) {
-            let what = "record[s] of Kafka [is|are] in no table, and the archive has as many whose lines have no offsets";
-            let status = match self.are_presumed(partition, offsets) {
-                true => Status::Ok,
-                false => Status::Open,
-            };
+            let what = "record[s] of Kafka [is|are] in no table, and the archive has as many whose \
+                        lines have no offsets";
+            let status =
+                if self.are_presumed(partition, offsets) { Status::Ok } else { Status::Open };
             outcome.find(status, inflected(offsets.len(), what));
         } else if let Some(offsets) = found {
             outcome.missing_everywhere = offsets.len();
@@ -728,15 +742,15 @@ impl HourComparison<'_> {
             );
         }
         if let Some(offsets) = lost.unaccounted.get(&(self.hour, partition)) {
-            let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could tell whether of ticks \
-                        (--kafka-brokers)";
+            let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could \
+                        tell whether of ticks (--kafka-brokers)";
             let count = inflected(offsets.len(), what);
             outcome.find(Status::Open, format!("{count}: {}", named(offsets.iter())));
         }
     }
 }
 
-/// What there is to say where an object or a folder cannot be read.
+/// Describes an object or a folder that cannot be read.
 #[must_use]
 pub fn not_all_read(why: &str) -> String {
     format!("not all of the archive was read: {why}")

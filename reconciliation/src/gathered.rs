@@ -14,12 +14,12 @@ use std::ops::{ControlFlow, Range};
 /// Compact the sets after this many additions.
 const LOOKED_AT_EVERY: u32 = 1 << 18;
 
-/// What is kept of ticks of other hours: their hours, and bytes as they are written down. Sets of
+/// Ticks of other hours, in little memory: their hours, and bytes as they are written down. Sets of
 /// few offsets each take some times as much in memory.
 const FAR_HOURS: usize = 10_000;
 const FAR_BYTES: usize = 16 << 20;
 
-/// What Kafka has at a place that nothing else accounts for.
+/// A record of Kafka at a place that nothing else accounts for.
 pub struct UnaccountedRecord {
     /// Place of the message, or of the one element of it that is missing.
     pub place: u64,
@@ -46,7 +46,7 @@ pub struct OtherHours {
     pub hours: BTreeMap<Hour, RoaringTreemap>,
 }
 
-/// What was found in a partition.
+/// Missing records of a partition.
 pub struct GatheredMissing {
     /// The hours that are looked at.
     hours: Range<Hour>,

@@ -1,14 +1,14 @@
 //! Judging an hour: what its ticks, and what was computed from them, come to.
 
-use super::compare::{self, HourComparison};
-use super::hour_span::{ArchivedHour, HourSpan};
-use super::kept::StoredSums;
-use super::outcome::{HourOutcome, PartitionOutcome, Status};
-use super::repair::Repair;
-use super::repeated;
-use super::tables::ComputedCounts;
-use super::topic::{ComparedTopic, TopicHoldings, kafka_ranges};
-use super::verification::Verification;
+use crate::compare::{self, HourComparison};
+use crate::hour_span::{ArchivedHour, HourSpan};
+use crate::kept::StoredSums;
+use crate::outcome::{HourOutcome, PartitionOutcome, Status};
+use crate::repair::Repair;
+use crate::repeated;
+use crate::tables::ComputedCounts;
+use crate::topic::{ComparedTopic, TopicHoldings, kafka_ranges};
+use crate::verification::Verification;
 use hourly::holdings::HourHoldings;
 use hourly::hour::Hour;
 use hourly::pending_hours::MAX_SYMBOLS;
@@ -16,7 +16,8 @@ use service::words::inflected;
 use std::collections::BTreeSet;
 
 const EXPIRED: &str = "object[s] of the archive [has|have] expired";
-const DELETED: &str = "object[s] of the archive [was|were] deleted, though [it|they] had not expired (stored within --lookback)";
+const DELETED: &str = "object[s] of the archive [was|were] deleted, though [it|they] had not \
+                       expired (stored within --lookback)";
 
 impl Verification {
     /// The outcome of an hour. `repairs`: what became of its bars before.
@@ -60,7 +61,7 @@ impl Verification {
         outcome
     }
 
-    /// What the ticks of both sides give, partition by partition, before anything that was computed
+    /// Compares the ticks of both sides, partition by partition, before anything that was computed
     /// from them is looked at.
     fn compare_ticks(&self, hour: Hour, span: &HourSpan) -> HourOutcome {
         let computed = &span.computed[&hour];
@@ -99,15 +100,15 @@ impl Verification {
     fn describe_others(&self, others: &BTreeSet<String>) -> String {
         let others = others.iter().map(String::as_str).collect::<Vec<_>>();
         format!(
-            "bars and summaries of this hour count, or may count, ticks of {}, too, and are not compared: --topic {},{} \
-             compares all of them",
+            "bars and summaries of this hour count, or may count, ticks of {}, too, and are not \
+             compared: --topic {},{} compares all of them",
             others.join(", "),
             self.archive.topics.join(","),
             others.join(",")
         )
     }
 
-    /// What there is to say of ticks whose objects are gone.
+    /// Reports ticks whose objects are gone.
     fn compare_gone(&self, outcome: &mut HourOutcome, span: &HourSpan) {
         let (hour, covered) = (outcome.hour, span.covered(outcome.hour));
         let worst = outcome.partitions.iter().map(|partition| partition.status).max();
@@ -122,8 +123,9 @@ impl Verification {
             span.computed[&hour];
         if unsummed_objects > 0 {
             let detail = format!(
-                "{} before the hour was written with their ticks, which it lacks. Restore them, as from the bucket's versions, \
-                 or let the sink write them again; table deleted_objects names them",
+                "{} before the hour was written with their ticks, which it lacks. Restore them, as \
+                 from the bucket's versions, or let the sink write them again; table \
+                 deleted_objects names them",
                 inflected(unsummed_objects.into(), "object[s] of the archive [was|were] gone")
             );
             outcome.find(Status::Open, detail);
@@ -134,22 +136,25 @@ impl Verification {
         };
         if deleted > 0 {
             let detail = format!(
-                "{}: the summary keeps their ticks, which a rebuild would lack. Restore them, as from the bucket's versions, or let \
-                 the sink write them again; table deleted_objects names them, and each name the first offset",
+                "{}: the summary keeps their ticks, which a rebuild would lack. Restore them, as \
+                 from the bucket's versions, or let the sink write them again; table \
+                 deleted_objects names them, and each name the first offset",
                 inflected(deleted.into(), DELETED)
             );
             outcome.find(Status::Open, detail);
         }
         let Some(ticks) = kept.ticks else {
             let detail = format!(
-                "{}, and what batch-layer has kept of the ticks is of another version, or lost: they are not compared",
+                "{}, and what batch-layer has kept of the ticks is of another version, or lost: \
+                 they are not compared",
                 inflected(gone_objects.into(), EXPIRED)
             );
             return outcome.find(Status::Open, detail);
         };
         let expired = gone_objects.saturating_sub(deleted);
         let detail = format!(
-            "{}; the summary keeps their ticks, which are compared by their places and by the sums of each symbol",
+            "{}; the summary keeps their ticks, which are compared by their places and by the sums \
+             of each symbol",
             inflected(expired.into(), EXPIRED)
         );
         if expired > 0 {
@@ -217,12 +222,13 @@ fn compare_stored_sums(outcome: &mut HourOutcome, span: &HourSpan, kept: &Stored
         let skipped: u64 = outcome.partitions.iter().map(|partition| partition.skipped).sum();
         let lacks =
             skipped > 0 || span.parts.iter().any(|part| part.has_parsed_otherwise(outcome.hour));
-        let (status, why) = match lacks {
-            true => (
+        let (status, why) = if lacks {
+            (
                 Status::Open,
                 "so the values of those whose objects have expired could not be compared",
-            ),
-            false => (Status::Mismatch, "and nothing explains it"),
+            )
+        } else {
+            (Status::Mismatch, "and nothing explains it")
         };
         outcome.find(
             status,
@@ -243,9 +249,10 @@ fn compare_computed(
     let (archived, is_unread) = (*archived, *is_unread);
     // Minutes may be trimmed; the hours are kept.
     let is_trimmed = computed.minute_bar_ticks == 0 && computed.hour_bar_ticks > 0;
-    let (bars, table) = match is_trimmed {
-        true => (computed.hour_bar_ticks, "hour_bars"),
-        false => (computed.minute_bar_ticks, "minute_bars"),
+    let (bars, table) = if is_trimmed {
+        (computed.hour_bar_ticks, "hour_bars")
+    } else {
+        (computed.minute_bar_ticks, "minute_bars")
     };
     if let Some(detail) = repeated::describe(*conflicts, computed.conflicts) {
         outcome.find(Status::Ok, detail);
@@ -272,7 +279,8 @@ fn compare_computed(
         }
         None if unwritten > 0 => {
             let detail = format!(
-                "{}, as kafka_gaps and rejected_ticks say; the values of their symbols could not be compared",
+                "{}, as kafka_gaps and rejected_ticks say; the values of their symbols could not \
+                 be compared",
                 inflected(unwritten, "tick[s] of the archive [was|were] never written")
             );
             outcome.find(Status::Ok, detail);
@@ -296,7 +304,9 @@ fn compare_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archi
         _ if computed.is_stale => {
             outcome.find(
                 Status::Open,
-                "the archive has changed since batch-layer computed the hour: run it over this hour (--hour)".into(),
+                "the archive has changed since batch-layer computed the hour: run it over this \
+                 hour (--hour)"
+                    .into(),
             );
         }
         None if outcome.archive_ticks > 0 => {
@@ -307,10 +317,11 @@ fn compare_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archi
         }
         // Nor are rows of as many ticks compared before they are read.
         Some(summed) if news.objects > 0 && news.explain(summed, archived) => {
-            let came = "object[s] came since the last run of batch-layer, or [was|were] replaced, and no run has read [it|them] yet";
+            let came = "object[s] came since the last run of batch-layer, or [was|were] replaced, \
+                        and no run has read [it|them] yet";
             let detail = format!(
-                "{}, {} the first: hourly_stock_summary counts {summed} ticks, the archive has {archived}; run \
-                 batch-layer over this hour (--hour)",
+                "{}, {} the first: hourly_stock_summary counts {summed} ticks, the archive has \
+                 {archived}; run batch-layer over this hour (--hour)",
                 inflected(news.objects.into(), came),
                 news.first
             );
@@ -318,9 +329,10 @@ fn compare_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archi
         }
         // Where the rows are right, what batch_hours says of them is not.
         Some(summed) if summed != archived && computed.summed.0 != archived => {
-            let cure = match is_read_otherwise {
-                true => " by these flags",
-                false => ": run batch-layer over this hour (--hour)",
+            let cure = if *is_read_otherwise {
+                " by these flags"
+            } else {
+                ": run batch-layer over this hour (--hour)"
             };
             let detail = format!(
                 "hourly_stock_summary counts {summed} ticks, the archive has {archived}{cure}"

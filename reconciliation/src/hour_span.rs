@@ -1,13 +1,13 @@
 //! [`HourSpan`]: what was read of some hours that follow one another, of all sides.
 
-use super::archive::News;
-use super::compare::ExpiredTickCount;
-use super::kept::StoredSums;
-use super::lake::LakeComparison;
-use super::outcome::{HourOutcome, PartitionOutcome, Status};
-use super::repair;
-use super::tables::ComputedCounts;
-use super::topic::{Sum, TopicHoldings};
+use crate::archive::News;
+use crate::compare::ExpiredTickCount;
+use crate::kept::StoredSums;
+use crate::lake::LakeComparison;
+use crate::outcome::{HourOutcome, PartitionOutcome, Status};
+use crate::repair;
+use crate::tables::ComputedCounts;
+use crate::topic::{Sum, TopicHoldings};
 use common::Timestamp;
 use hourly::holdings::{HourHoldings, PartitionHoldings};
 use hourly::hour::Hour;
@@ -16,7 +16,7 @@ use hourly::shared::SharedRecords;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// What was read of some hours that follow one another.
+/// Consecutive hours, as they were read.
 pub struct HourSpan {
     pub hours: Range<Hour>,
     /// One entry per topic.
@@ -29,16 +29,16 @@ pub struct HourSpan {
     /// When reading the archive began.
     pub began_at: Timestamp,
     pub strays: BTreeMap<Hour, TableDifferences>,
-    /// What readers of the lake find.
+    /// The lake's side of each hour.
     pub lake: BTreeMap<Hour, LakeComparison>,
-    /// What the sums of hours have of other hours' records.
+    /// Records of other hours in the sums of hours.
     pub shared: BTreeMap<Hour, Vec<SharedRecords>>,
     /// Topics that are not compared, and share hours with those that are: bars and summaries count
     /// their ticks, too.
     pub others: BTreeMap<Hour, BTreeSet<String>>,
 }
 
-/// What the tables say of an hour's symbols that does not follow from the ticks.
+/// Differences between the tables and an hour's ticks, by symbol.
 #[derive(Debug, Default)]
 pub struct TableDifferences {
     /// Differences that --repair cannot fix.
@@ -84,7 +84,7 @@ impl HourSpan {
         Sum::of(self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour)))
     }
 
-    /// What objects hold of it that no run has read yet.
+    /// Ticks of it in objects that no run has read yet.
     pub fn news(&self, hour: Hour) -> News {
         let mut all = News::default();
         self.parts
@@ -177,7 +177,7 @@ impl HourSpan {
         self.parts.iter().map(of_part).sum()
     }
 
-    /// What is known of expired ticks whose lines had no offsets.
+    /// Number of expired ticks whose lines had no offsets.
     pub fn expired_tick_count(&self, hour: Hour) -> ExpiredTickCount {
         let (computed, there) = (&self.computed[&hour], self.archive(hour).ticks);
         let gone = self.archived(hour) - there;

@@ -1,7 +1,7 @@
 //! Whether `technical_indicators` says what a computation from every symbol's first bar on says.
 
-use super::symbols::NamedSymbols;
-use super::tables;
+use crate::symbols::NamedSymbols;
+use crate::tables;
 use common::Timestamp;
 use hourly::hour::Hour;
 use hourly::index::{BatchDb, each_row};
@@ -39,10 +39,10 @@ impl WrongIndicatorRows {
     }
 }
 
-/// What is being done, in every step.
+/// Description, for errors, of every step.
 const READING: &str = "reading technical_indicators in";
 
-/// What was found of indicators.
+/// Comparison of indicators.
 #[derive(Debug, Default)]
 pub struct IndicatorComparison {
     /// By the hour in which the rows begin; a day that begins before all hours counts as the first
@@ -183,7 +183,7 @@ async fn read_stale(
     Ok(stale.into_iter().map(|(symbol, hour)| (symbol, Hour::from(hour))).collect())
 }
 
-/// What a row says: close, volume and [`COLUMNS`].
+/// Values of a row: close, volume and [`COLUMNS`].
 type StoredValues = (f64, Option<f64>, BarValues);
 
 /// Rows that begin in a range of time.

@@ -4,8 +4,8 @@
 //! The values of ticks that only expired objects had cannot be compared one by one any more. What
 //! is left of them are sums by symbol, and those are.
 
-use super::symbols::NamedSymbols;
-use super::tables::{self, ComputedCounts, Derived};
+use crate::symbols::NamedSymbols;
+use crate::tables::{self, ComputedCounts, Derived};
 use common::bar::Traded;
 use common::{Bar, SymbolMap};
 use hourly::checksum::{carried_nanos, is_exact_price};
@@ -21,7 +21,7 @@ const EXACT_VOLUME: u128 = 1 << 23;
 /// How far sums may lie apart whose parts a 64-bit float has rounded, as a part of their size.
 const ROUNDED: f64 = 1e-15;
 
-/// What is known of an hour of which objects have expired.
+/// The kept sums of an hour of which objects have expired.
 #[derive(Debug, Default)]
 pub struct StoredSums {
     /// Ticks in the sums; `None` where those are of another version of batch-layer.
@@ -115,9 +115,10 @@ fn are_alike(one: &Bar, other: &Bar, is_ordered: bool) -> bool {
         .max()
         .unwrap_or_default() as f64;
     let is_near = |one: f64, other: f64, size: f64| (one - other).abs() <= size * ROUNDED;
-    let closes = match has_exact_prices {
-        true => one.sum_close == other.sum_close,
-        false => is_near(one.sum_close as f64, other.sum_close as f64, price * one.ticks as f64),
+    let closes = if has_exact_prices {
+        one.sum_close == other.sum_close
+    } else {
+        is_near(one.sum_close as f64, other.sum_close as f64, price * one.ticks as f64)
     };
     let traded = match (has_exact_volumes, has_exact_prices) {
         (true, true) => one.traded == other.traded,

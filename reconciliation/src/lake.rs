@@ -1,7 +1,7 @@
 //! The lake as a side of its own: whether its hours hold what the archive holds.
 
-use super::outcome::Status;
-use super::stop::stopped_comparing;
+use crate::outcome::Status;
+use crate::stop::stopped_comparing;
 use common::Timestamp;
 use hourly::archive::{Object, ObjectStore};
 use hourly::holdings::{Holdings, HourHoldings, find_difference};
@@ -14,7 +14,7 @@ use service::Failure;
 use service::words::counted;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was found of an hour in the lake.
+/// The lake's side of an hour.
 #[derive(Debug, Default)]
 pub struct LakeComparison {
     /// Ticks that readers find, where there are several lakes in the one that has least; `None`
@@ -23,7 +23,7 @@ pub struct LakeComparison {
     pub details: Vec<(Status, String)>,
 }
 
-/// What the lake must hold.
+/// Ticks that the lake must hold.
 pub struct Expected<'a> {
     /// Of the topics that are compared: what the archive has. `None` where not all of it is there,
     /// or was read: then the lake must hold what it held when it was written.
@@ -99,8 +99,8 @@ pub async fn compare(
     }
     for key in there.into_keys().filter(|key| key.ends_with(key::ENDING)) {
         let detail = format!(
-            "the lake: readers find {location}{key}, too, which lake_objects does not know: its ticks may be there \
-             twice; batch-layer compact mends it"
+            "the lake: readers find {location}{key}, too, which lake_objects does not know: its \
+             ticks may be there twice; batch-layer compact mends it"
         );
         found.find(Status::Mismatch, detail);
     }
@@ -120,7 +120,7 @@ pub async fn compare(
     Ok(found)
 }
 
-/// What lies in the folders of some objects.
+/// Lists the folders of some objects.
 async fn list(
     store: &ObjectStore,
     published: &[PublishedObject],
@@ -135,7 +135,7 @@ async fn list(
     Ok(there)
 }
 
-/// What an object of the lake has shown.
+/// Contents of an object of the lake.
 enum Contents {
     /// What it holds, and what was known before.
     Read(Holdings),
@@ -174,7 +174,7 @@ async fn read(
     Ok(Contents::Wrong(Status::Mismatch, format!("{wrong}; {HOW_TO_FIX}")))
 }
 
-/// What a lake has of a topic.
+/// A topic's ticks in the lake.
 #[derive(Default)]
 struct TopicOfLake<'a> {
     topic: &'a str,

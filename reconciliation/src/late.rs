@@ -21,13 +21,13 @@ pub struct FarObject {
 }
 
 impl FarObject {
-    /// What there is to say of the hour.
+    /// Describes the finding.
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.why {
             None => format!(
-                "an object that no run has read yet, and whose folder is beyond --slack, holds ticks of it: {}; run \
-                 batch-layer, and verify again",
+                "an object that no run has read yet, and whose folder is beyond --slack, holds \
+                 ticks of it: {}; run batch-layer, and verify again",
                 self.key
             ),
             Some(why) => {
@@ -53,9 +53,10 @@ impl FarObjects {
     pub fn note(&mut self, hour: Hour, (object, folder): (&FarObject, &Folder), looked_at: Hour) {
         let new = || FarObjectFolder { object: object.clone(), folder: folder.hours.clone() };
         let known = self.0.entry(hour).or_insert_with(new);
-        let is_farther = match hour < looked_at {
-            true => folder.hours.start > known.folder.start,
-            false => folder.hours.end < known.folder.end,
+        let is_farther = if hour < looked_at {
+            folder.hours.start > known.folder.start
+        } else {
+            folder.hours.end < known.folder.end
         };
         if is_farther {
             *known = new();
@@ -63,7 +64,7 @@ impl FarObjects {
     }
 }
 
-/// What is known so far.
+/// Late objects that are known so far.
 #[derive(Debug, Default)]
 pub struct LateFinds {
     /// Of hours that are still to be compared.
@@ -111,7 +112,7 @@ impl LateFinds {
         self.of_coming.keys().copied()
     }
 
-    /// What an hour is compared without. `hours`: those that are read with it.
+    /// The object that an hour is compared without. `hours`: those that are read with it.
     #[must_use]
     pub fn of(&self, plan: &HourPlan, hour: Hour, hours: &Range<Hour>) -> Option<&FarObject> {
         let far = self.of_coming.get(&hour)?;

@@ -1,11 +1,11 @@
 //! Offsets that neither side accounts for: whether they hold a tick, and of which hour, is asked of
 //! Kafka.
 
-use super::archive::Archived;
-use super::gathered::{GatheredMissing, OtherHours, UnaccountedRecord};
-use super::log::{Log, LogRange};
-use super::previous_span::PreviousSpan;
-use super::tables::{self, NonTickOffsets, Sources};
+use crate::archive::Archived;
+use crate::gathered::{GatheredMissing, OtherHours, UnaccountedRecord};
+use crate::log::{Log, LogRange};
+use crate::previous_span::PreviousSpan;
+use crate::tables::{self, NonTickOffsets, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
 use common::{Place, Timestamp};
@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// Offsets that may be very many, by hour and partition.
 pub type Holes = BTreeMap<(Hour, i32), Runs>;
 
-/// What became of the offsets that are ticks on neither side.
+/// Classes of offsets that are ticks on neither side.
 #[derive(Debug, Default)]
 pub struct Lost {
     /// Kafka holds a record, and no table does.
@@ -53,7 +53,7 @@ pub struct LostSearch<'a> {
     /// Ticks that were archived once and have expired.
     pub expired: &'a OffsetsByHour,
     pub gaps: &'a NonTickOffsets,
-    /// What the hours right before these hold: a hole may lie between the two.
+    /// Ticks of the hours right before these: a hole may lie between the two.
     pub earlier: &'a PreviousSpan,
     pub next_offsets: &'a BTreeMap<i32, u64>,
     /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among
@@ -61,11 +61,11 @@ pub struct LostSearch<'a> {
     pub purged: &'a BTreeSet<Hour>,
     pub log: Option<&'a Arc<Log>>,
     pub spans: &'a BTreeMap<i32, LogRange>,
-    /// What a message may look like.
+    /// The rules of messages.
     pub rules: &'a Arc<Rules>,
 }
 
-/// What is known of some messages: what `rejected_ticks` has of them and, where they may hold
+/// Known messages: what `rejected_ticks` has of them and, where they may hold
 /// several ticks, any side.
 #[derive(Debug, Default)]
 struct Rejected {
@@ -84,7 +84,7 @@ impl Rejected {
     }
 }
 
-/// What is known of a partition.
+/// Known offsets of a partition.
 struct PartitionOffsets {
     number: i32,
     /// The places of ticks on whatever side.
@@ -97,7 +97,7 @@ struct PartitionOffsets {
     hours: KnownOffsets,
 }
 
-/// What is read of a partition.
+/// Input of reading a partition.
 struct LogScan {
     partition: i32,
     offsets: Runs,

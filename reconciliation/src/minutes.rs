@@ -3,9 +3,9 @@
 //! An hour has sixty times as many of them as it has symbols, so its ticks are read once more, some
 //! symbols at a time.
 
-use super::bars::{Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
-use super::symbols::{ALL_SYMBOLS, NamedSymbols, SymbolRange, parts};
-use super::tables::{Sources, TickQuery};
+use crate::bars::{Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
+use crate::symbols::{ALL_SYMBOLS, NamedSymbols, SymbolRange, parts};
+use crate::tables::{Sources, TickQuery};
 use common::{Bar, SymbolMap};
 use hourly::hour::Hour;
 use hourly::index::BatchDb;

@@ -49,8 +49,8 @@ impl RequestedHours {
         };
         let Range { start, end } = &self.window;
         let found = format!(
-            "nothing was compared: there is no tick from {start} to {end}, and the tables have hours from {oldest} to \
-             {newest}: --from {} reaches them",
+            "nothing was compared: there is no tick from {start} to {end}, and the tables have \
+             hours from {oldest} to {newest}: --from {} reaches them",
             oldest.start()
         );
         let is_one_hour = !self.is_default && start.plus(1) == *end;
@@ -72,8 +72,8 @@ impl RequestedHours {
             "message[s] of these hours [is|are] no tick[s], and there are no ticks",
         );
         let found = format!(
-            "nothing was compared: {what}. Table rejected_ticks has the reasons; where flags are missing, speed-layer \
-             doctor proposes them"
+            "nothing was compared: {what}. Table rejected_ticks has the reasons; where flags are \
+             missing, speed-layer doctor proposes them"
         );
         self.conclude(db, found).await
     }
@@ -85,13 +85,14 @@ impl RequestedHours {
     /// As [`RequestedHours::explain_rejected`].
     pub async fn explain_lines(&self, db: &mut BatchDb, example: &str) -> Result<(), Failure> {
         let found = format!(
-            "nothing was compared: there are no ticks of these hours, and no line of {example} is one. Table rejected_lines \
-             has the reasons, when batch-layer has read it: are the flags about messages right?"
+            "nothing was compared: there are no ticks of these hours, and no line of {example} is \
+             one. Table rejected_lines has the reasons, when batch-layer has read it: are the \
+             flags about messages right?"
         );
         self.conclude(db, found).await
     }
 
-    /// What was found passes where nobody has named an hour, and the newest one that the tables
+    /// Passes if nobody has named an hour, and the newest one that the tables
     /// have was compared before.
     async fn conclude(&self, db: &mut BatchDb, found: String) -> Result<(), Failure> {
         if !self.is_default || !self.known(db).await?.is_compared {
@@ -107,7 +108,8 @@ impl RequestedHours {
         let micros = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
         let from = hour.plus(1).start().plus_micros(micros);
         Failure::Partial(format!(
-            "nothing was compared: hour {hour} is looked at from {from} on, {grace:?} after its end (--grace)"
+            "nothing was compared: hour {hour} is looked at from {from} on, {grace:?} after its \
+             end (--grace)"
         ))
     }
 

@@ -3,7 +3,7 @@
 use hourly::hour::Hour;
 use serde::Serialize;
 
-/// What a comparison says, from good to bad: of two the worse counts.
+/// Result of a comparison, from good to bad: of two the worse counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -32,7 +32,7 @@ pub struct HourOutcome {
     /// That readers of the lake find, of several in the one that has least; `None` where none has
     /// the hour.
     pub lake_ticks: Option<u64>,
-    /// What is wrong with the hour as a whole.
+    /// Faults of the hour as a whole.
     pub details: Vec<String>,
     pub partitions: Vec<PartitionOutcome>,
 }

@@ -4,7 +4,7 @@
 //! Kafka are asked. Of a span that none of them has anything of nothing is found: it is passed
 //! over, which three questions tell of decades.
 
-use super::topic::ComparedTopic;
+use crate::topic::ComparedTopic;
 use hourly::archive::PrefixTemplate;
 use hourly::flags::HourPlan;
 use hourly::hour::Hour;
@@ -19,7 +19,7 @@ use std::ops::Range;
 /// The folders on the first level below each prefix.
 pub type Folders = Vec<(PrefixTemplate, BTreeSet<String>)>;
 
-/// What is known of a window.
+/// Hours of a window that have anything.
 #[derive(Debug)]
 pub struct PresentHours {
     folders: Folders,

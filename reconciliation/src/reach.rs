@@ -1,6 +1,6 @@
 //! How far back there is anything to compare.
 
-use super::present_hours::{Folders, PresentHours};
+use crate::present_hours::{Folders, PresentHours};
 use hourly::archive::{ObjectStore, PrefixTemplate, StoreError};
 use hourly::flags::HourPlan;
 use hourly::hour::Hour;
@@ -114,9 +114,12 @@ fn oldest_folder(folders: &Folders, slack: i64) -> Option<Hour> {
     let oldest = folders.iter().filter_map(|(template, there)| {
         let any = template.prefix(Hour::OLDEST);
         let is_of_hours = template.level(&any) == &*any;
-        let hour = |folder: &String| match is_of_hours {
-            true => template.hour_of(folder).map(|hour| hour.plus(-slack)),
-            false => Some(Hour::OLDEST),
+        let hour = |folder: &String| {
+            if is_of_hours {
+                template.hour_of(folder).map(|hour| hour.plus(-slack))
+            } else {
+                Some(Hour::OLDEST)
+            }
         };
         there.iter().filter_map(hour).min()
     });

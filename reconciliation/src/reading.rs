@@ -1,12 +1,12 @@
 //! Reading a span of hours: the archive, the tables, Kafka and the lake.
 
-use super::hour_span::{HourSpan, TableDifferences};
-use super::kept::StoredSums;
-use super::lake::{self, Expected, LakeComparison};
-use super::rejects;
-use super::tables;
-use super::topic::{ComparedTopic, TopicHoldings};
-use super::verification::Verification;
+use crate::hour_span::{HourSpan, TableDifferences};
+use crate::kept::StoredSums;
+use crate::lake::{self, Expected, LakeComparison};
+use crate::rejects;
+use crate::tables;
+use crate::topic::{ComparedTopic, TopicHoldings};
+use crate::verification::Verification;
 use common::Timestamp;
 use hourly::hour::Hour;
 use hourly::lake::look::LakeReader;
@@ -133,9 +133,10 @@ impl Verification {
                     }
                 }
             }
-            let strays = match span.others.contains_key(&hour) {
-                true => TableDifferences::default(),
-                false => self.strays(hour, span, sources.as_deref()).await?,
+            let strays = if span.others.contains_key(&hour) {
+                TableDifferences::default()
+            } else {
+                self.strays(hour, span, sources.as_deref()).await?
             };
             span.strays.insert(hour, strays);
         }

@@ -3,8 +3,8 @@
 //!
 //! Not looked at: `duplicates` and `conflicts`, which only the run knows that read the objects.
 
-use super::compare::SAME_FLAGS;
-use super::tables::ANEW;
+use crate::compare::SAME_FLAGS;
+use crate::tables::ANEW;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use hourly::rules::described;
@@ -63,7 +63,7 @@ impl RecordedHour {
         })
     }
 
-    /// What is not so.
+    /// Statements that are not true.
     #[must_use]
     pub fn contradictions(&self) -> Vec<String> {
         let Self { objects, gone, there, withdrawn, .. } = self;
@@ -71,8 +71,9 @@ impl RecordedHour {
         if gone + there != *objects {
             let (all, there) = (counted(*objects, "object"), counted(*there, "object"));
             found.push(format!(
-                "batch_hours says that the hour was computed from {all}, of which {gone} are gone, and the index has {there} \
-                 of it: {ANEW}, where none is gone; else put its row back from a backup"
+                "batch_hours says that the hour was computed from {all}, of which {gone} are gone, \
+                 and the index has {there} of it: {ANEW}, where none is gone; else put its row \
+                 back from a backup"
             ));
         }
         if let Some(named) = self.named.filter(|named| named < withdrawn) {
@@ -84,8 +85,8 @@ impl RecordedHour {
         if !self.read_as.is_empty() && !self.read_as.contains(&self.decode_rules) {
             let (decode_rules, read_as) = (&self.decode_rules, &self.read_as[0]);
             found.push(format!(
-                "batch_hours says that the hour's objects were read by `{decode_rules}`, and the index that they were by \
-                 `{read_as}`: {ANEW}"
+                "batch_hours says that the hour's objects were read by `{decode_rules}`, and the \
+                 index that they were by `{read_as}`: {ANEW}"
             ));
         }
         found

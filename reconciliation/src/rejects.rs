@@ -1,8 +1,8 @@
 //! [`NonTicks`]: ticks of `realtime_stock` whose lines the archive has, and which are none by the
 //! flags of this comparison. Nothing will ever come of them.
 
-use super::archive::{Archive, Archived};
-use super::stop::stopped_comparing;
+use crate::archive::{Archive, Archived};
+use crate::stop::stopped_comparing;
 use common::decode::DecodedTick;
 use common::{Reason, Reject};
 use futures::stream::{self, StreamExt};
@@ -99,10 +99,8 @@ impl Archive {
             *asked.entry(*partition).or_default() |= places::messages(places);
         }
         let asked = Arc::new(asked);
-        let objects: Vec<_> = match asked.is_empty() {
-            true => Vec::new(),
-            false => archived.with_rejects().cloned().collect(),
-        };
+        let objects: Vec<_> =
+            if asked.is_empty() { Vec::new() } else { archived.with_rejects().cloned().collect() };
         let mut reads = stream::iter(objects)
             .map(async |object| {
                 let asked = Arc::clone(&asked);

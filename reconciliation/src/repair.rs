@@ -4,9 +4,9 @@
 //! has touched since then PostgreSQL refuses to change: then the hour is begun again. A writer that
 //! comes later waits for the end, and merges its ticks into what stands there.
 
-use super::bars::{self, Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
-use super::symbols::{ALL_SYMBOLS, SymbolRange, parts};
-use super::tables::TickQuery;
+use crate::bars::{self, Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
+use crate::symbols::{ALL_SYMBOLS, SymbolRange, parts};
+use crate::tables::TickQuery;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
@@ -26,7 +26,7 @@ const LOCK_TIMEOUT_PART: u32 = 8;
 
 const KEEP_DAYS: &str = "lock table realtime_stock in access share mode";
 
-/// What became of an hour.
+/// Result of repairing an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
     Done {
@@ -44,17 +44,20 @@ pub enum Repair {
 }
 
 /// `realtime_stock` lacks ticks that are known elsewhere, which the bars may have seen.
-pub const SHORT: &str = "realtime_stock lacks ticks that the archive or Kafka has: put them back first, as \
-                         docs/operations.md says under HourNotReconciled";
+pub const SHORT: &str = "realtime_stock lacks ticks that the archive or Kafka has: put them back \
+                         first, as docs/operations.md says under HourNotReconciled";
 /// Then the bars may be right, and a row of `realtime_stock` be false.
-pub const CONTRADICTED: &str = "the archive says otherwise than realtime_stock: find out first which of them is right, as \
-                                docs/operations.md says under HourNotReconciled";
+pub const CONTRADICTED: &str = "the archive says otherwise than realtime_stock: find out first \
+                                which of them is right, as docs/operations.md says under \
+                                HourNotReconciled";
 /// Offsets are missing on both sides that may be those of ticks.
-pub const UNASKED: &str = "they have seen more ticks than realtime_stock has, and offsets of the hour are in no table and not in \
-     the archive: verify with --kafka-brokers first";
+pub const UNASKED: &str = "they have seen more ticks than realtime_stock has, and offsets of the \
+                           hour are in no table and not in the archive: verify with \
+                           --kafka-brokers first";
 /// The bars may be the last trace of ticks that nobody can name.
-pub const UNSURE: &str = "they have seen more ticks than realtime_stock has, and the archive does not say that those \
-                          were too many: see docs/operations.md under HourNotReconciled";
+pub const UNSURE: &str = "they have seen more ticks than realtime_stock has, and the archive does \
+                          not say that those were too many: see docs/operations.md under \
+                          HourNotReconciled";
 
 /// Retention, or a topic that is read again, may have left nothing else.
 pub const EMPTY: &str =
@@ -86,7 +89,7 @@ impl Repair {
             Self::Empty => format!("not repaired, because {EMPTY}"),
             Self::Doubled => {
                 "not repaired, because realtime_stock has rows twice: delete one of each first, as \
-                              docs/operations.md says under HourNotReconciled"
+                 docs/operations.md says under HourNotReconciled"
                     .into()
             }
         }

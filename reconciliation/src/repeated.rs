@@ -1,7 +1,7 @@
 //! Records of which the archive has several lines: whether they all say the same.
 
-use super::archive::{Archive, Archived, OffsetSpan};
-use super::stop::stopped_comparing;
+use crate::archive::{Archive, Archived, OffsetSpan};
+use crate::stop::stopped_comparing;
 use hourly::archive::Object;
 use hourly::conflicts::ConflictSearch;
 use hourly::hour::Hour;
@@ -55,12 +55,13 @@ pub fn describe(found: Conflicts, counted: u64) -> Option<String> {
     match found.records {
         0 if counted == 0 => None,
         own if own == counted || own == 0 => Some(format!(
-            "of {} several objects tell different things, as batch-layer has counted; the first by key counts",
+            "of {} several objects tell different things, as batch-layer has counted; the first by \
+             key counts",
             records(counted)
         )),
         own => Some(format!(
-            "of {} several lines of the archive tell different things, and batch-layer has counted {counted} such; the first \
-             object by key counts",
+            "of {} several lines of the archive tell different things, and batch-layer has counted \
+             {counted} such; the first object by key counts",
             records(own)
         )),
     }

@@ -1,7 +1,7 @@
 //! The outcomes on standard output: a table for people, or JSON by the line.
 
-use super::args::Format;
-use super::outcome::{HourOutcome, PartitionOutcome, Status};
+use crate::args::Format;
+use crate::outcome::{HourOutcome, PartitionOutcome, Status};
 use hourly::hour::Hour;
 use hourly::output::print;
 use rustc_hash::FxHashMap;
@@ -122,8 +122,8 @@ impl Printer {
                 print(&format!("{}\n", serde_json::to_string(&last)?))
             }
             Format::Table => print(&format!(
-                "{}: {ok} ok, {purged} purged, {open} open, {mismatch} mismatch; {} in realtime_stock, {archive_ticks} in \
-                 the archive; {} rejected\n",
+                "{}: {ok} ok, {purged} purged, {open} open, {mismatch} mismatch; {} in \
+                 realtime_stock, {archive_ticks} in the archive; {} rejected\n",
                 counted(*hours, "hour"),
                 counted(*realtime_ticks, "tick"),
                 counted(*rejected, "message")

@@ -1,6 +1,6 @@
 //! The outcomes in PostgreSQL, for dashboards and alerts.
 
-use super::outcome::{HourOutcome, PartitionOutcome};
+use crate::outcome::{HourOutcome, PartitionOutcome};
 use common::Timestamp;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
@@ -10,7 +10,7 @@ use service::pg::Timestamptz;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 
-/// What is being done, whatever is written.
+/// Description, for errors, of every write.
 const WRITING: &str = "writing reconciled_hours to";
 
 /// Replaces what is known of an hour. `read_at`: of which moment the tables were read; what was

@@ -1,17 +1,17 @@
 //! Whether the tables that follow from an hour's ticks say the same as these.
 
-use super::hour_span::{HourSpan, TableDifferences};
-use super::minutes;
-use super::recorded::RecordedHour;
-use super::symbols::NamedSymbols;
-use super::tables::{self, ANEW, Derived, Sources};
-use super::topic::TopicHoldings;
-use super::verification::Verification;
+use crate::hour_span::{HourSpan, TableDifferences};
+use crate::minutes;
+use crate::recorded::RecordedHour;
+use crate::symbols::NamedSymbols;
+use crate::tables::{self, ANEW, Derived, Sources};
+use crate::topic::TopicHoldings;
+use crate::verification::Verification;
 use hourly::hour::Hour;
 use service::Failure;
 
 impl Verification {
-    /// What the tables that follow from the ticks say otherwise.
+    /// Differences of the tables that follow from the ticks.
     pub(super) async fn strays(
         &mut self,
         hour: Hour,
@@ -25,9 +25,10 @@ impl Verification {
             found.unsure = recorded.is_elsewhere(&self.archive.store.location());
             found.rules = recorded.is_read_otherwise(&self.archive.reader.describe_format());
         }
-        match span.computed[&hour].is_purged() {
-            true => self.add_purged_strays(hour, span, &mut found).await?,
-            false => self.add_bar_strays(hour, span, sources, &mut found).await?,
+        if span.computed[&hour].is_purged() {
+            self.add_purged_strays(hour, span, &mut found).await?
+        } else {
+            self.add_bar_strays(hour, span, sources, &mut found).await?
         }
         Ok(found)
     }

@@ -1,6 +1,6 @@
 //! What PostgreSQL holds of the hours.
 
-use super::symbols::{ALL_SYMBOLS, NamedSymbols, SymbolRange, parts};
+use crate::symbols::{ALL_SYMBOLS, NamedSymbols, SymbolRange, parts};
 use common::{Bar, Place, SymbolMap, Timestamp};
 use hourly::checksum::TickContent;
 use hourly::holdings::{Holdings, OffsetsByHour, are_few};
@@ -29,7 +29,7 @@ const WHOLE_TABLE: Duration = Duration::from_secs(1800);
 /// Bars that are compared in one statement: a megabyte for each thousand.
 const SYMBOLS_AT_ONCE: usize = 20_000;
 
-/// What the tables that are computed from ticks say of an hour.
+/// An hour in the tables that are computed from ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ComputedCounts {
     /// Ticks in `minute_bars`.
@@ -62,18 +62,20 @@ pub struct ComputedCounts {
 }
 
 impl ComputedCounts {
-    /// What `batch_hours` says of `hourly_stock_summary` that is not so. `archived`: how many ticks
-    /// the archive has.
+    /// Statements of `batch_hours` about `hourly_stock_summary` that are not true. `archived`: how
+    /// many ticks the archive has.
     pub fn misrecorded(&self, archived: u64) -> Option<String> {
         let ((ticks, symbols), recorded) = (self.summed, self.symbols);
         match self.summary_ticks {
             None if ticks > archived => Some(format!(
-                "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} ticks, and the archive only \
-                 {archived}: put the objects back before batch-layer computes it (--hour, --recompute), or the row and that of \
-                 hour_sums from a backup"
+                "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} \
+                 ticks, and the archive only {archived}: put the objects back before batch-layer \
+                 computes it (--hour, --recompute), or the row and that of hour_sums from a \
+                 backup"
             )),
             None if ticks > 0 => Some(format!(
-                "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} ticks: {ANEW}"
+                "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} \
+                 ticks: {ANEW}"
             )),
             Some(_) if symbols != recorded => Some(format!(
                 "batch_hours counts {recorded} symbols, hourly_stock_summary has {symbols}: {ANEW}"
@@ -118,7 +120,7 @@ pub struct RealtimeTick<'r> {
 /// Shows ticks of `realtime_stock`, one after the other.
 ///
 /// # Errors
-/// What PostgreSQL says.
+/// PostgreSQL's.
 pub async fn each_tick(
     connection: &mut PgConnection,
     patience: Duration,
@@ -234,7 +236,7 @@ fn content(row: &PgRow) -> Result<TickContent<'_>, sqlx::Error> {
     })
 }
 
-/// What was computed of an hour. `location`: that of the archive.
+/// Reads what was computed of an hour. `location`: that of the archive.
 ///
 /// # Errors
 /// Where the database fails.
@@ -292,7 +294,7 @@ impl Derived {
         }
     }
 
-    /// What is expected of its rows.
+    /// Columns that are compared.
     const fn columns(self) -> Columns {
         match self {
             Self::Summary => Columns::Values,
@@ -304,7 +306,8 @@ impl Derived {
     /// and the ends of a range of symbols.
     fn query(self, [hour, from, to]: [String; 3]) -> String {
         let rows = format!(
-            "(select * from {} where hour = {hour} and symbol >= {from} and ({to}::text is null or symbol < {to}))",
+            "(select * from {} where hour = {hour} and symbol >= {from} and ({to}::text is null or \
+             symbol < {to}))",
             self.name()
         );
         let differs = match self {
@@ -511,7 +514,7 @@ pub async fn gaps(db: &mut BatchDb, groups: &[String], topic: &str) -> Result<Ga
     Ok(Gaps(rows.into_iter().map(gap).collect()))
 }
 
-/// What is being done where topics' sources are asked for.
+/// Description, for errors, of reading the sources of topics.
 const READING_SOURCES: &str = "reading kafka_sources in";
 
 /// The consumer groups that have written a topic.

@@ -1,13 +1,13 @@
 //! [`ComparedTopic`]: what is known of one topic, and what its two sides hold of a span of hours.
 
-use super::archive::{Archive, Archived};
-use super::args::KafkaArgs;
-use super::compare::{ExpiredWithoutOffsets, ValueComparison};
-use super::log::{KafkaAccess, Log, LogRange};
-use super::lost::{Lost, LostSearch};
-use super::previous_span::PreviousSpan;
-use super::rejects::NonTicks;
-use super::tables::{self, Gaps, Sources};
+use crate::archive::{Archive, Archived};
+use crate::args::KafkaArgs;
+use crate::compare::{ExpiredWithoutOffsets, ValueComparison};
+use crate::log::{KafkaAccess, Log, LogRange};
+use crate::lost::{Lost, LostSearch};
+use crate::previous_span::PreviousSpan;
+use crate::rejects::NonTicks;
+use crate::tables::{self, Gaps, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
 use common::{Bar, SymbolMap, Timestamp};
@@ -37,14 +37,14 @@ pub struct ComparedTopic {
     is_only_one: bool,
     pub gaps: Gaps,
     pub next_offsets: BTreeMap<i32, u64>,
-    /// What the hours hold that were compared right before.
+    /// Ticks of the hours that were compared right before.
     earlier: PreviousSpan,
     log: Option<Arc<Log>>,
     /// The topic's id as it was read last, where Kafka has another one now: its offsets are others.
     read_last: Option<String>,
 }
 
-/// What was read of a topic.
+/// A topic's ticks, as they were read.
 #[derive(Default)]
 pub struct TopicHoldings {
     pub realtime: Holdings,
@@ -57,7 +57,7 @@ pub struct TopicHoldings {
     pub blurred: Arc<OffsetsByHour>,
     /// What the sides hold at those, read once more: `realtime_stock` and the archive.
     pub blurred_holdings: [Holdings; 2],
-    /// What some of the ticks say that are in blocks whose values differ.
+    /// Values of some of the ticks in blocks whose values differ.
     pub differing_values: [Holdings; 2],
     pub spans: BTreeMap<i32, LogRange>,
     /// What Kafka has of a topic that was created again since it was read: no offset of it is one
@@ -80,7 +80,7 @@ impl TopicHoldings {
         both(&self.blurred_holdings, hour)
     }
 
-    /// What was told of an hour by both sides.
+    /// Differing values of an hour, from both sides.
     pub fn differing_values(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
         both(&self.differing_values, hour)
     }
@@ -111,7 +111,7 @@ impl TopicHoldings {
     }
 }
 
-/// What both sides have of an hour.
+/// An hour's ticks of both sides.
 fn both(sides: &[Holdings; 2], hour: Hour) -> Option<[&HourHoldings; 2]> {
     let [realtime, archive] = sides.each_ref().map(|side| side.hours.get(&hour));
     Some([realtime?, archive?])
@@ -242,7 +242,8 @@ impl ComparedTopic {
             .collect();
         (!self.known_sources.is_empty() && !strange.is_empty()).then(|| {
             format!(
-                "rows of realtime_stock have source {}, which kafka_sources does not have: put right whose they are",
+                "rows of realtime_stock have source {}, which kafka_sources does not have: put \
+                 right whose they are",
                 strange.join(", ")
             )
         })
@@ -298,7 +299,7 @@ impl ComparedTopic {
         Ok(())
     }
 
-    /// What `realtime_stock` has at some places.
+    /// Reads the ticks of `realtime_stock` at some places.
     ///
     /// # Errors
     /// Where the database fails.
@@ -400,9 +401,10 @@ impl ComparedTopic {
         let now = &log.topic_id;
         (messages > 0).then(|| {
             format!(
-                "{messages} messages of the topic {name} as it is now in Kafka ({now}) were not compared: the speed layer has \
-                 read another one of that name ({read}), whose offsets say nothing of them; see docs/operations.md under \
-                 SpeedLayerDown, A topic that was made anew"
+                "{messages} messages of the topic {name} as it is now in Kafka ({now}) were not \
+                 compared: the speed layer has read another one of that name ({read}), whose \
+                 offsets say nothing of them; see docs/operations.md under SpeedLayerDown, A topic \
+                 that was made anew"
             )
         })
     }
@@ -419,7 +421,7 @@ impl ComparedTopic {
         self.ask_kafka(hours, Log::spans).await
     }
 
-    /// What Kafka says of some hours: nothing where it is not asked.
+    /// Kafka's answer about some hours; the default if it is not asked.
     async fn ask_kafka<T: Default + Send + 'static>(
         &self,
         hours: &Range<Hour>,
@@ -522,7 +524,7 @@ pub fn kafka_ranges(
     spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
 }
 
-/// What one side holds of an hour, all topics together.
+/// Ticks of one side in an hour, all topics together.
 pub struct Sum<'a> {
     pub ticks: u64,
     /// Not all of the bars are there.
@@ -539,10 +541,7 @@ impl<'a> Sum<'a> {
         let several = sides.clone().nth(1).is_some();
         for side in sides {
             sum.is_too_wide |= side.is_too_wide;
-            match several {
-                true => sum.many.merge_bars(side),
-                false => sum.one = Some(&side.bars),
-            }
+            if several { sum.many.merge_bars(side) } else { sum.one = Some(&side.bars) }
         }
         sum.is_too_wide |= sum.many.is_too_wide;
         sum

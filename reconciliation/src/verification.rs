@@ -1,18 +1,18 @@
 //! [`Verification`]: goes through the hours, span by span.
 
-use super::archive::Archive;
-use super::hour_span::HourSpan;
-use super::hour_spans::HourSpans;
-use super::indicators;
-use super::late::LateFinds;
-use super::nothing;
-use super::outcome::Status;
-use super::present_hours::PresentHours;
-use super::repair::{self, Repair};
-use super::report::Printer;
-use super::stop::stopped_comparing;
-use super::store;
-use super::topic::{ComparedTopic, TopicHoldings};
+use crate::archive::Archive;
+use crate::hour_span::HourSpan;
+use crate::hour_spans::HourSpans;
+use crate::indicators;
+use crate::late::LateFinds;
+use crate::nothing;
+use crate::outcome::Status;
+use crate::present_hours::PresentHours;
+use crate::repair::{self, Repair};
+use crate::report::Printer;
+use crate::stop::stopped_comparing;
+use crate::store;
+use crate::topic::{ComparedTopic, TopicHoldings};
 use hourly::flags::HourPlan;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
@@ -23,16 +23,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What all hours have in common.
+/// State of a comparison of many hours.
 pub struct Verification {
     pub topics: Vec<ComparedTopic>,
     pub archive: Archive,
     pub db: BatchDb,
     /// Hours before the window that are compared, too.
     pub before: Vec<Hour>,
-    /// What may be there of the window's hours; `None`: each of them is looked at.
+    /// Hours of the window that may have ticks; `None`: each of them is looked at.
     pub there: Option<PresentHours>,
-    /// What some hours were compared without.
+    /// Objects that some hours were compared without.
     pub late: LateFinds,
     /// An object of the hours whose lines are no ticks.
     pub tickless: Option<Arc<str>>,
@@ -134,7 +134,7 @@ impl Verification {
         Ok(())
     }
 
-    /// Says why no tick was compared, and no message that is none.
+    /// Explains why nothing was compared.
     pub async fn explain(&mut self, asked: &nothing::RequestedHours) -> Result<(), Failure> {
         match &self.tickless {
             Some(key) => {
@@ -145,7 +145,7 @@ impl Verification {
         }
     }
 
-    /// Says that hours are open of which an object was read too late: their lines stand already.
+    /// Logs that hours are open of which an object was read too late: their lines stand already.
     pub fn log_late(&self) {
         if let Some((hour, object)) = self.late.of_compared().first_key_value() {
             let hours = self.late.of_compared().len();
@@ -170,7 +170,7 @@ impl Verification {
         }
     }
 
-    /// What a span holds, after its bars were repaired where that is asked for; `None` where it
+    /// Reads a span, after its bars were repaired if that is asked for; `None` if it
     /// is too much at once. What was repaired stays so, and is in `repaired`, either way.
     async fn read_and_repair(
         &mut self,

@@ -1,4 +1,5 @@
-//! Against the running local stack: `cargo xtask test`.
+//! Against the running local stack: `cargo xtask test`. Tests of the crates `hourly` and
+//! `reconciliation` that run the program are here, too.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,

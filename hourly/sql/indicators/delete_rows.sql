@@ -1,4 +1,4 @@
--- Deletes stale rows that are not written anew. $1 and $2: symbols, and from when they are stale,
+-- Deletes stale rows that are not written again. $1 and $2: symbols, and from when they are stale,
 -- $3: interval, $4 and $5: symbols and starts of the new rows.
 delete from technical_indicators t
 using unnest($1::text[], $2::timestamptz[]) as stale (symbol, start)

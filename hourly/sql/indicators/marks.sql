@@ -1,4 +1,4 @@
--- Marked symbols, which nobody can mark anew until the transaction ends. $1: how many at most.
+-- Marked symbols, which nobody can mark again until the transaction ends. $1: how many at most.
 select symbol, hour, date_trunc('day', hour, time_zone) as day
 from stale_indicators, exchange
 order by symbol

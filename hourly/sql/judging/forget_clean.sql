@@ -1,4 +1,4 @@
--- Takes clean bars away that are made anew when the hour is judged, and notes whose ticks are
+-- Takes clean bars away that are created again when the hour is judged, and notes whose ticks are
 -- others now. $1: the hour, $2: symbols, null: all, $3: whether ticks of those were added and
 -- nothing else has changed.
 with minutes as

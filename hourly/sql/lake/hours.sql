@@ -1,6 +1,6 @@
 -- The hours that the lake does not have as they were computed, and what keeps each from being
 -- written. $1 and $2: from when to when, $3: how this run reads objects, $4: how the lake's keys
--- begin, $5: hours to be written anew, $6: the archive's location, $7: hours of which the lake has
+-- begin, $5: hours to be written again, $6: the archive's location, $7: hours of which the lake has
 -- lost ticks.
 with lake as
     (select hour, max(computed_at) as computed_at, sum(rows) as rows

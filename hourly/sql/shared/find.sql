@@ -1,4 +1,4 @@
--- Other hours with offsets of some ranges, and the topics that were made anew between. $1: the
+-- Other hours with offsets of some ranges, and the topics that were created again between. $1: the
 -- hour, $2, $3, $4 and $5: topics, partitions, first and last offsets.
 select s.hour, s.offsets,
        exists (select from stale_hours t where t.hour = s.hour) as is_stale,

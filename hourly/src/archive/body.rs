@@ -32,7 +32,7 @@ pub struct Body {
 #[derive(Debug)]
 enum BodyStream {
     File(File),
-    /// What has come, and why no more did.
+    /// Bytes that came, and why no more did.
     Whole {
         bytes: Bytes,
         failed: Option<io::Error>,
@@ -109,7 +109,7 @@ impl Body {
     }
 }
 
-/// What comes of a store, as long as it keeps its pace.
+/// Chunks from a store, as long as it keeps its pace.
 struct Chunks {
     stream: ByteStream,
     pace: Pace,

@@ -14,7 +14,8 @@ pub enum StoreError {
     Frozen,
     /// A folder holds more objects than there is memory for.
     #[error(
-        "more than {MAX_OBJECTS} objects lie in it, for which there is no memory: let the sink write larger ones"
+        "more than {MAX_OBJECTS} objects lie in it, for which there is no memory: let the sink \
+         write larger ones"
     )]
     TooMany,
     /// The listing of a folder goes round in circles, or on and on, or says what cannot be.

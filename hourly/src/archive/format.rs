@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Format {
     pub file_name: FileNameTemplate,
-    /// What a message may look like.
+    /// The rules of messages.
     pub rules: Arc<Rules>,
     /// `None` where a line is JSON.
     pub csv: Option<CsvFields>,

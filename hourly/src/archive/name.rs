@@ -89,7 +89,7 @@ impl FileNameTemplate {
         &self.text
     }
 
-    /// What the key of an object says, such as `raw/t/2025-06-02-13/t+0+0000000017.json.gz`.
+    /// Reads the key of an object, such as `raw/t/2025-06-02-13/t+0+0000000017.json.gz`.
     #[must_use]
     pub fn read(&self, key: &str) -> FileName {
         if key.ends_with('/') {

@@ -21,7 +21,7 @@ pub const MAX_OBJECTS: usize = 250_000;
 /// The year 2000, before which there was no archive: what says so, or 1970, tells no time.
 const OLDEST: Timestamp = Timestamp::from_micros(946_684_800_000_000);
 
-/// What stands for the etag of an object that the store lists without one.
+/// Replacement for the etag of an object that the store lists without one.
 const WITHOUT_ETAG: &str = "modified ";
 
 impl Object {
@@ -35,7 +35,7 @@ impl Object {
         modified_micros.map(Timestamp::from_micros).filter(|at| *at >= OLDEST)
     }
 
-    /// What the store itself calls this version of the object.
+    /// The store's own etag of this version of the object.
     pub(super) fn etag_of_store(&self) -> Option<&str> {
         Some(&*self.etag).filter(|etag| !etag.starts_with(WITHOUT_ETAG))
     }

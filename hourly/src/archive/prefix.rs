@@ -52,8 +52,9 @@ impl PrefixTemplate {
         if let Some(hour) = template.first_ambiguous() {
             let prefix = template.prefix(hour);
             return Err(format!(
-                "does not tell which hours a folder stands for: that of {hour} would be `{prefix}`, also of other hours than \
-                 those beside it, or of a date that cannot be read back; take %Y, %m, %d and %H"
+                "does not tell which hours a folder stands for: that of {hour} would be \
+                 `{prefix}`, also of other hours than those beside it, or of a date that cannot be \
+                 read back; take %Y, %m, %d and %H"
             ));
         }
         Ok(template)
@@ -78,7 +79,7 @@ impl PrefixTemplate {
         &self.0
     }
 
-    /// What all folders begin with.
+    /// Common beginning of all folders.
     #[must_use]
     pub fn stem(&self) -> &str {
         self.0.split('%').next().unwrap_or_default()

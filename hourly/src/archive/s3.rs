@@ -56,7 +56,7 @@ const PAGE_PAUSE: Duration = Duration::from_millis(300);
 /// With these a store asks for fewer requests or for another try, as with 503, for which the SDK
 /// waits by itself.
 const THROTTLING: [u16; 3] = [408, 425, 429];
-/// What a store has against who asks, whatever for.
+/// Error codes of a store that refuses the caller, whatever the request.
 const OF_THE_CALLER: [&str; 6] = [
     "ExpiredToken",
     "ExpiredTokenException",
@@ -86,7 +86,7 @@ struct Page<'a> {
     token: Option<String>,
 }
 
-/// What the pages of a listing have shown: it might never end.
+/// Progress of a listing by pages, which might never end.
 #[derive(Debug, Default)]
 struct ListedSoFar {
     tokens: FxHashSet<String>,
@@ -260,12 +260,13 @@ impl S3Store {
             let is_cut = format!("{}", DisplayErrorContext(&error)).contains(CUT_LISTING);
             if !is_cut || attempt == PAGE_ATTEMPTS {
                 let what = format!("list s3://{}/{prefix}", self.bucket);
-                return Err(match is_cut {
-                    true => StoreError::Unavailable(anyhow::anyhow!(
+                return Err(if is_cut {
+                    StoreError::Unavailable(anyhow::anyhow!(
                         "cannot {what} at {}: {CUT_LISTING}",
                         self.address
-                    )),
-                    false => self.sort_error(&what, error),
+                    ))
+                } else {
+                    self.sort_error(&what, error)
                 });
             }
             tokio::time::sleep(PAGE_PAUSE * attempt).await;
@@ -305,7 +306,7 @@ impl S3Store {
         if is_as_listed(&answer, object) { Ok(answer.body) } else { Err(StoreError::Moved) }
     }
 
-    /// Says what went wrong, and whose turn it is.
+    /// Sorts an error by what went wrong and who must act.
     fn sort_error<E>(&self, what: &str, error: SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -430,7 +431,8 @@ fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E>) -> (&'static s
     let text = format!("{}", DisplayErrorContext(error));
     if text.contains("invalid peer certificate") {
         return (
-            "its certificate is not trusted: check --s3-endpoint-url, or give its authority with --s3-ca-file",
+            "its certificate is not trusted: check --s3-endpoint-url, or give its authority with \
+             --s3-ca-file",
             true,
         );
     }
@@ -442,7 +444,7 @@ fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E>) -> (&'static s
     }
 }
 
-/// What services that give credentials call a refusal: nobody need ask them again.
+/// Error codes by which credential services refuse: asking again is useless.
 const REFUSALS: [&str; 7] = [
     "AccessDenied",
     "ExpiredToken",
@@ -468,8 +470,8 @@ fn no_credentials(error: &CredentialsError) -> (&'static str, bool) {
             ("the credentials were refused: check role and token", true)
         }
         _ => (
-            "the service that gives the credentials (STS, SSO or the machine's metadata) failed; without one, set \
-             AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            "the service that gives the credentials (STS, SSO or the machine's metadata) failed; \
+             without one, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             false,
         ),
     }

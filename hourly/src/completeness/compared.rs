@@ -21,7 +21,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 /// A statement reads the ticks of so much time.
-const AT_ONCE: i64 = 10 * Timestamp::MINUTE;
+const SLICE_MICROS: i64 = 10 * Timestamp::MINUTE;
 
 /// An hour that is to be compared.
 struct HourToCompare {
@@ -47,7 +47,7 @@ type OffsetsBySource = FxHashMap<(i16, i32), RoaringTreemap>;
 /// Topics by source.
 type Topics = FxHashMap<i16, String>;
 
-/// What the speed layer has and the sums have not.
+/// Offsets that the speed layer has and the sums have not.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Missing {
     ticks: u64,
@@ -83,7 +83,7 @@ async fn compare_one(db: &mut BatchDb, hour: Timestamp, topics: &Topics) -> Resu
     let mut speed = OffsetsBySource::default();
     let (mut start, end) = (due.hour.start(), due.hour.plus(1).start());
     while start < end {
-        let slice = (start, start.plus_micros(AT_ONCE));
+        let slice = (start, start.plus_micros(SLICE_MICROS));
         db.query("reading realtime_stock in", async |connection| {
             add_places(connection, slice, &mut speed).await
         })
@@ -162,10 +162,10 @@ fn add_block(row: &PgRow, speed: &mut OffsetsBySource) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// What the speed layer has of a topic's partition: which places, and how many of them twice.
+/// The speed layer's places in a topic's partition, and how many of them it has twice.
 type OfPartition<'a> = ((Option<&'a str>, i32), RoaringTreemap, u64);
 
-/// What is missing in the sums, by topic and partition.
+/// Offsets that are missing in the sums, by topic and partition.
 fn find_missing(due: &HourToCompare, speed: &OffsetsBySource, topics: &Topics) -> Missing {
     let mut by_topic: Vec<OfPartition<'_>> = Vec::new();
     for ((source, partition), places) in speed {

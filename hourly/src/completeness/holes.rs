@@ -126,7 +126,7 @@ async fn look_through(
     .await
 }
 
-/// What may lie between two archived offsets.
+/// Content of the offsets between two archived ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Between {
     /// Objects in these folders.
@@ -137,11 +137,11 @@ enum Between {
     Unknown,
 }
 
-/// What may lie between two offsets. Those of a new topic before an old one's go back in time, and
-/// were stored later. History that is sent after newer ticks was not, and neither are those of
-/// producers whose clocks differ. Objects may be written for as long as `slack`; where nobody knows
-/// when they were stored, folders may go back by as much. Of folders that go back by more, what is
-/// missing goes on after the one or comes before the other: not in between.
+/// Tells what may lie between two offsets. Those of a new topic before an old one's go back in
+/// time, and were stored later. History that is sent after newer ticks was not, and neither are
+/// those of producers whose clocks differ. Objects may be written for as long as `slack`; where
+/// nobody knows when they were stored, folders may go back by as much. Of folders that go back by
+/// more, what is missing goes on after the one or comes before the other: not in between.
 fn between(before: &Lies, after: &Lies, slack: i64) -> Between {
     let (one, other) = (&before.folder, &after.folder);
     let is_in_order = one.start < other.end;
@@ -162,7 +162,7 @@ fn between(before: &Lies, after: &Lies, slack: i64) -> Between {
     }
 }
 
-/// What was recorded of a hole.
+/// The recorded part of a hole.
 fn recorded_of<'r>(hole: &Hole, recorded: &'r [Recorded]) -> Option<&'r Recorded> {
     let at = recorded.partition_point(|(known, _)| known.last < hole.first);
     recorded.get(at).filter(|(known, _)| known.first <= hole.last)
@@ -500,7 +500,7 @@ impl HoursOf<'_> {
     }
 }
 
-/// What some hours lack, each with the first of its holes.
+/// Descriptions of the gaps of some hours, each with its first hole.
 fn described(lacks: &[Lack<'_>]) -> BTreeMap<Hour, String> {
     let mut changes: Vec<(Hour, usize, bool)> = Vec::new();
     for (number, (_, [one, other])) in lacks.iter().enumerate() {

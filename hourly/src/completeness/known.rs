@@ -52,7 +52,7 @@ impl KnownOffsets {
         self.all = self.hours.iter().fold(RoaringTreemap::new(), |all, (_, of)| all | of);
     }
 
-    /// What needs no looking for.
+    /// Offsets that need no search.
     pub fn present(&self) -> Present {
         Present { apart: self.all.clone(), ranges: self.unclear.clone() }
     }
@@ -125,7 +125,7 @@ impl Present {
         }
     }
 
-    /// What of a range is missing in it, from neighbour to neighbour, in order.
+    /// The missing parts of a range, from neighbour to neighbour, in order.
     pub fn gaps(&mut self, within: Range<u64>) -> impl Iterator<Item = Range<u64>> {
         self.ranges = runs::sorted(std::mem::take(&mut self.ranges));
         let there = runs::in_order(places::runs(&self.apart), self.ranges.iter().cloned());
@@ -133,13 +133,13 @@ impl Present {
     }
 }
 
-/// What is known in a reach and right next to it.
+/// Known offsets in a reach and right next to it.
 #[derive(Debug)]
 pub struct KnownReach {
     pub offsets: KnownOffsets,
     /// From the last offset before the reach, if any, to the first one after it.
     pub range: Range<u64>,
-    /// What of it is recorded as missing, in order.
+    /// The part that is recorded as missing, in order.
     pub recorded: Vec<Recorded>,
 }
 
@@ -199,7 +199,7 @@ async fn read_once(
 /// last folder.
 type RecordedRow = (i64, i64, i64, i64, Timestamptz, i64, Timestamptz, Timestamptz, Timestamptz);
 
-/// What is recorded as missing in a range and around it.
+/// Reads the offsets that are recorded as missing in a range and around it.
 async fn read_recorded(
     connection: &mut PgConnection,
     reach: &Reach,

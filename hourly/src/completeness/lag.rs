@@ -15,7 +15,7 @@ pub struct ArchiveLag {
 }
 
 impl ArchiveLag {
-    /// Says for how long already.
+    /// Logs the lag.
     pub fn log(&self) {
         let Self { topic, partition, waiting } = self;
         let seconds = waiting.as_secs();
@@ -24,8 +24,8 @@ impl ArchiveLag {
             topic,
             partition,
             seconds,
-            "the archive lags: for {text} the speed layer has had newer ticks of partition \
-             {partition} of {topic} (is the sink alive?)"
+            "the archive lags: the speed layer has had newer ticks of partition {partition} of \
+             {topic} for {text} (is the sink alive?)"
         );
     }
 }

@@ -132,7 +132,8 @@ impl ExportArgs {
         match (self.format, of_name) {
             (Some(asked), Some(named)) if asked != named => {
                 Err(Failure::Configuration(anyhow::anyhow!(
-                    "--format {} would be written to a file that is called .{} (--output): give one of the two",
+                    "--format {} would be written to a file that is called .{} (--output): give \
+                     one of the two",
                     asked.name(),
                     named.name()
                 )))
@@ -141,7 +142,7 @@ impl ExportArgs {
         }
     }
 
-    /// What is asked for of an hour's ticks.
+    /// Filter of an hour's ticks.
     #[must_use]
     pub fn wanted(&self) -> RowFilter {
         let to = self.to.map_or(i64::MAX, Timestamp::micros);

@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// What the tables say of an hour.
+/// An hour as the tables have it.
 #[derive(Debug)]
 pub struct KnownHour {
     /// `None` where it was not computed.
@@ -60,7 +60,7 @@ pub async fn with_ticks(db: &mut BatchDb, hours: &Range<Hour>) -> Result<BTreeSe
     Ok(found.into_iter().map(Hour::from).collect())
 }
 
-/// What the tables say of an hour now.
+/// Reads an hour as the tables have it now.
 ///
 /// # Errors
 /// Where the database fails.

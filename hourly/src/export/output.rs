@@ -29,8 +29,8 @@ pub struct ReaderGone;
 /// A file of Parquet has no column for the topic.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "there are ticks of several topics, {0} and {1}, which a file of Parquet does not tell apart: let --output name a \
-         folder, which ends with `/`"
+    "there are ticks of several topics, {0} and {1}, which a file of Parquet does not tell apart: \
+     let --output name a folder, which ends with `/`"
 )]
 pub struct SeveralTopics(String, String);
 
@@ -43,9 +43,9 @@ pub struct Output {
     folder: Option<PathBuf>,
     /// Files that were written there.
     written: BTreeSet<PathBuf>,
-    /// What is written to.
+    /// The file that is being written.
     part: Option<OutputFile>,
-    /// What comes next.
+    /// The hour that comes next.
     hour: Option<Hour>,
     topic: String,
     /// In the current hour and topic.
@@ -123,7 +123,7 @@ impl Output {
         Ok(())
     }
 
-    /// What follows is of this hour and topic.
+    /// Begins this hour and topic.
     pub fn begin(&mut self, hour: Hour, topic: &str) {
         (self.hour, self.rows) = (Some(hour), 0);
         topic.clone_into(&mut self.topic);
@@ -222,7 +222,7 @@ impl OutputFile {
     }
 }
 
-/// What an hour's file in a folder is called.
+/// Name of an hour's file in a folder.
 const fn name(format: Format) -> &'static str {
     match format {
         Format::Csv => "ticks.csv",

@@ -27,7 +27,7 @@ pub struct Source {
     /// Where ticks are sorted.
     folder: PathBuf,
     wanted: RowFilter,
-    /// What is written has no place for ticks that tell none.
+    /// The output needs the place of each tick.
     needs_places: bool,
     stop: CancellationToken,
 }
@@ -37,7 +37,7 @@ pub struct HourTicks {
     hour: Hour,
     /// That are still to come.
     topics: BTreeSet<String>,
-    /// What is taken of the lake.
+    /// Objects of the lake to read.
     lake: Vec<PublishedObject>,
     /// The lake has all of the hour.
     is_in_lake: bool,
@@ -47,7 +47,7 @@ pub struct HourTicks {
     pub has_read_raw: bool,
     /// Raw objects, once they are asked for.
     raw: Option<BTreeMap<String, Vec<Indexed>>>,
-    /// What is wrong with it.
+    /// Reasons why the hour is incomplete.
     pub lacks: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ impl Source {
         Ok(Some((topic, gathered)))
     }
 
-    /// What the lake has of a topic, and whether that is all.
+    /// Reads a topic's ticks from the lake; and whether they are all.
     async fn of_lake(
         &mut self,
         of: &mut HourTicks,
@@ -200,14 +200,15 @@ impl Source {
             let what = format!("{}{}", self.store.location(), object.key);
             if decode_rules != self.decode_rules {
                 of.lacks.push(format!(
-                    "{what} was read by other flags about messages, and is left out: give those of batch-layer"
+                    "{what} was read by other flags about messages, and is left out: give those of \
+                     batch-layer"
                 ));
                 continue;
             }
             if lacks_offsets && self.needs_places {
                 of.lacks.push(format!(
-                    "{what} is left out: its lines have no offsets, for which the lake's columns have no place; --format csv \
-                     has them"
+                    "{what} is left out: its lines have no offsets, for which the lake's columns \
+                     have no place; --format csv has them"
                 ));
                 continue;
             }

@@ -19,7 +19,7 @@ pub struct KnownObject {
     /// It was read by the decode rules that were asked about.
     pub is_as_read: bool,
     /// No listing has shown it since.
-    pub gone: bool,
+    pub is_gone: bool,
     /// Some of its ticks carry no offset.
     pub lacks_offsets: bool,
 }
@@ -35,7 +35,7 @@ pub struct Indexed {
     /// since, no folder of today's.
     pub folder: Arc<str>,
     /// Whether it is in the hour's sums.
-    pub merged: bool,
+    pub is_merged: bool,
     /// The version of it that is in the hour's sums, this one or an earlier one; `None` if none is.
     pub summed: Option<InSums>,
     /// What it holds of the hour.
@@ -110,6 +110,6 @@ impl Indexed {
     /// to be added.
     #[must_use]
     pub const fn is_replaced(&self) -> bool {
-        !self.merged && self.summed.is_some()
+        !self.is_merged && self.summed.is_some()
     }
 }

@@ -186,7 +186,7 @@ async fn unmark_stale(
 /// An hour is as its objects are, or is none any more.
 ///
 /// # Errors
-/// The database's.
+/// Where the database fails.
 pub async fn not_stale(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     let delete =
         pg::query("delete from stale_hours where hour = $1").bind(Timestamptz(hour.start()));
@@ -196,7 +196,7 @@ pub async fn not_stale(transaction: &mut PgTransaction<'_>, hour: Hour) -> Resul
 /// Forgets which objects hold nothing of an hour any more: its sums are as they are to be.
 ///
 /// # Errors
-/// The database's.
+/// Where the database fails.
 pub async fn forget_emptied(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,

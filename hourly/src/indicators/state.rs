@@ -41,7 +41,7 @@ const WILDER: u64 = 14;
 const FAST_BEGINS: u64 = 14;
 const LINE_BEGINS: u64 = 25;
 
-/// What indicators are made of. Hours or days without a trade have none: the bar before a weekend
+/// Input of indicators. Hours or days without a trade have none: the bar before a weekend
 /// is the neighbour of the one after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bar {
@@ -188,7 +188,7 @@ impl State {
         bytes
     }
 
-    /// What [`State::to_bytes`] has made bytes of; `None` for anything else.
+    /// Reads the bytes of [`State::to_bytes`]; `None` for anything else.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&[VERSION, is_obv_unknown], rest) = bytes.split_first_chunk()? else {

@@ -139,7 +139,7 @@ pub async fn marks(
 /// A symbol, and the bar after which the requested ones begin; `None`: with its first.
 pub type BarsAfter<'a> = (&'a str, Option<Timestamp>);
 
-/// What is gone on from.
+/// The state to continue from.
 #[derive(Debug, Default)]
 pub struct SavedState {
     /// The last bar that is in it.

@@ -38,7 +38,7 @@ pub struct CollectedTick {
     pub quote: (i64, i64),
     /// The feed's sequence number plus one; 0: none.
     pub after_sequence: u64,
-    /// What its conditions say.
+    /// Meaning of its conditions.
     pub sale: Sale,
     /// Index of the topic among the known ones; [`UNKNOWN_TOPIC`] and above: none of them.
     pub topic: u8,
@@ -79,7 +79,7 @@ pub struct TickSelection {
     pub symbols: Option<Arc<FxHashSet<Box<str>>>>,
     /// How many ticks of each symbol on either side of the hour, without those that are taken back.
     pub margin: usize,
-    /// What conditions say.
+    /// Meaning of conditions.
     pub conditions: Arc<Conditions>,
     /// Whether those before it are among them.
     pub with_before: bool,
@@ -153,7 +153,7 @@ pub struct ObjectRank {
     pub rank: u32,
 }
 
-/// What one object holds of them.
+/// The selected ticks of one object.
 #[derive(Debug, Default)]
 pub struct CollectedTicks {
     pub symbols: Vec<Box<str>>,
@@ -166,7 +166,7 @@ pub struct CollectedTicks {
 pub type Interrupted = FxHashMap<usize, BTreeSet<i64>>;
 
 impl CollectedTicks {
-    /// What it holds of some symbols; `None`: of all.
+    /// The ticks of some symbols; `None`: of all.
     pub fn only(&self, symbols: Option<&FxHashSet<Box<str>>>) -> Self {
         let is_wanted = |held: &&CollectedTick| {
             symbols.is_none_or(|wanted| wanted.contains(&self.symbols[held.symbol as usize]))
@@ -369,7 +369,7 @@ fn forget_repeated(ticks: &mut Vec<CollectedTick>) {
     });
 }
 
-/// What all objects hold.
+/// The selected ticks of all objects.
 #[derive(Debug, Default)]
 pub struct GatheredTicks {
     symbols: Vec<Box<str>>,

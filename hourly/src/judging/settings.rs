@@ -15,7 +15,7 @@ pub fn describe(step: i64, sessions: &str, conditions: &str) -> String {
     format!("{name} {version}, price step {step}, sessions {sessions}, conditions {conditions}")
 }
 
-/// Says once a run that hours were judged by other flags just before: two `batch-layer` on one
+/// Logs once a run that hours were judged by other flags just before: two `batch-layer` on one
 /// database take back each other's verdicts, and have no end of it. `due`: hours that are about to
 /// be judged by `detectors`.
 ///

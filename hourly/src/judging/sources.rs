@@ -38,7 +38,7 @@ impl TickSource {
     }
 }
 
-/// What has ticks of an hour.
+/// Sources of an hour's ticks.
 #[derive(Debug, Default)]
 pub struct HourSources {
     pub raw: Vec<Indexed>,
@@ -121,7 +121,7 @@ pub async fn lake_hours(
     lake.covers(db, hours, Required { decode_rules, location: &location }).await
 }
 
-/// What has ticks of the hour before, of an hour, and of the one after it.
+/// Sources of the ticks of the hour before, of an hour, and of the one after it.
 ///
 /// # Errors
 /// Where the database fails.
@@ -156,7 +156,7 @@ pub fn reads(hours: [HourSources; 3], decode_rules: &str) -> Vec<TickSource> {
     lake.into_iter().chain(raw.into_values().map(TickSource::Raw)).collect()
 }
 
-/// What a raw object has of what is wanted.
+/// Collects the selected ticks of a raw object.
 ///
 /// # Errors
 /// Where it cannot be read.
@@ -169,7 +169,7 @@ pub async fn read_raw(
     reader.read_with(object, None, collect).await.map_err(|error| unread(object, error))
 }
 
-/// What an object of the lake has of it.
+/// Collects the selected ticks of an object of the lake.
 ///
 /// # Errors
 /// Where it cannot be read.

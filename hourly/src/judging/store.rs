@@ -21,10 +21,10 @@ use std::ops::Range;
 /// The reason stored for findings added by hindsight.
 pub const WITH_HINDSIGHT: &str = "found_with_hindsight";
 
-/// What the archive has of a topic that the speed layer has never read.
+/// Source of ticks of a topic that the speed layer has never read.
 pub const UNKNOWN_SOURCE: i16 = 0;
 
-/// What was found, with all that tells it from others.
+/// A finding with its whole identity.
 #[derive(Debug, Clone)]
 pub struct FindingRow {
     pub source: i16,
@@ -34,7 +34,7 @@ pub struct FindingRow {
     pub finding: Provisional,
 }
 
-/// What is written of an hour.
+/// Rows to write for an hour.
 #[derive(Debug, Default)]
 pub struct Judged {
     /// Verdicts on findings, by where they stand among the hour's; `None`: their ticks are not
@@ -119,7 +119,7 @@ impl BatchDb {
         Ok(hours.into_iter().map(Hour::from).collect())
     }
 
-    /// What was found in an hour's ticks as they came.
+    /// Findings of the speed layer in an hour's ticks.
     ///
     /// # Errors
     /// Where the database fails.
@@ -345,7 +345,8 @@ async fn insert_bars(
         .iter()
         .filter_map(|(symbol, clean)| Some((&**symbol, clean.start, clean.bar.as_ref()?)));
     let update = format!(
-        "update {table} t set ({}) = ({}) from {} where t.symbol = bars.symbol and t.{start} = bars.start",
+        "update {table} t set ({}) = ({}) from {} where t.symbol = bars.symbol and t.{start} = \
+         bars.start",
         Columns::Values.names(),
         Columns::Values.of("bars"),
         Columns::Values.rows()

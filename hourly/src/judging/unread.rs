@@ -12,7 +12,7 @@ pub enum JudgeObstacle {
     Failed(Failure),
 }
 
-/// What it means for an hour that one of its objects was not read.
+/// The effect on an hour of an object that was not read.
 pub fn unread(object: &Object, error: ReadError) -> JudgeObstacle {
     let key = &object.key;
     match error {

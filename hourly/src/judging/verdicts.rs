@@ -11,9 +11,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Ticks that are looked at at once, without their margins.
-const AT_ONCE: usize = 20_000;
+const TICKS_PER_PASS: usize = 20_000;
 
-/// What of a finding decides about it.
+/// The parts of a finding that decide about it.
 #[derive(Debug, Clone)]
 pub struct Provisional {
     pub kind: Kind,
@@ -51,11 +51,11 @@ fn nanos(at: Timestamp) -> i64 {
     at.micros().saturating_mul(1000)
 }
 
-/// What verdicts go by.
+/// Rules of verdicts.
 #[derive(Debug)]
 pub struct Rules {
     pub prices: Parameters,
-    /// What the speed layer goes by, whose silences are in sessions.
+    /// The speed layer's detectors, whose silences are in sessions.
     pub as_they_come: Arc<Detectors>,
 }
 
@@ -125,12 +125,12 @@ impl Reason {
     }
 }
 
-/// What hindsight says.
+/// Results of hindsight.
 #[derive(Debug, Default, PartialEq)]
 pub struct Verdicts {
     /// Bad prints and what was taken back, by where they stand among the symbol's ticks.
     pub bad: Vec<(usize, Finding)>,
-    /// What corrects others.
+    /// Corrections of other ticks.
     pub corrections: Vec<(usize, Finding)>,
     /// The verdict on each finding; `None`: its tick is not there.
     pub of_findings: Vec<Option<Reason>>,
@@ -162,8 +162,8 @@ fn found_in(
     to: &Parameters,
 ) -> Vec<(usize, Finding)> {
     let mut all = Vec::new();
-    for start in judged.clone().step_by(AT_ONCE) {
-        let end = judged.end.min(start + AT_ONCE);
+    for start in judged.clone().step_by(TICKS_PER_PASS) {
+        let end = judged.end.min(start + TICKS_PER_PASS);
         let (from, until) =
             (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
         // The place is where it is in `ticks`.

@@ -130,12 +130,13 @@ impl CompactArgs {
         );
         anyhow::ensure!(
             !is_around,
-            "--lake-prefix {lake} holds the archive ({which}): give the lake a folder of its own, such as lake/"
+            "--lake-prefix {lake} holds the archive ({which}): give the lake a folder of its own, \
+             such as lake/"
         );
         Ok(())
     }
 
-    /// What `batch_runs` shows of the flags: no secrets.
+    /// The flags as `batch_runs` shows them: no secrets.
     #[must_use]
     pub fn describe(&self, window: &Range<Hour>) -> String {
         let (bucket, prefix) = (&self.archive.bucket, self.below.prefix.as_str());
@@ -143,7 +144,8 @@ impl CompactArgs {
         let (from, to) = (window.start, window.end);
         let delete = if self.delete_covered { " --delete-covered" } else { "" };
         format!(
-            "compact --from {from} --to {to} --bucket {bucket} --prefix {prefix} --lake-prefix {lake} --target-size {size}{delete}"
+            "compact --from {from} --to {to} --bucket {bucket} --prefix {prefix} --lake-prefix \
+             {lake} --target-size {size}{delete}"
         )
     }
 }

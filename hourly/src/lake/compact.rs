@@ -74,7 +74,7 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
     result
 }
 
-/// Says which raw objects would be deleted.
+/// Prints which raw objects would be deleted.
 async fn show_covered(
     args: &CompactArgs,
     store: &ObjectStore,
@@ -125,7 +125,7 @@ struct Compaction {
     written: u64,
 }
 
-/// What keeps an hour from being written, and no other.
+/// Reason why one hour cannot be written.
 enum Obstacle {
     /// Its objects are no longer those that were listed.
     Changed,
@@ -222,14 +222,13 @@ impl Compaction {
         let wanting = candidates.iter().filter(|candidate| candidate.status.is_to_be_mended());
         failed.extend(wanting.map(|candidate| candidate.hour));
         self.counts.hours_failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
-        let undeleted = match self.is_deleting {
-            true => self.cover().run(window).await?.failed,
-            false => Vec::new(),
-        };
+        let undeleted =
+            if self.is_deleting { self.cover().run(window).await?.failed } else { Vec::new() };
         match failed.first() {
             None => cover::failures(&undeleted).map_or(Ok(()), |what| Err(Failure::Partial(what))),
             Some(first) => {
-                let what = "hour[s] [was|were] not written to the lake; the warnings above say why. The first";
+                let what = "hour[s] [was|were] not written to the lake; the warnings above say \
+                            why. The first";
                 Err(Failure::Partial(format!("{}: {first}", inflected(failed.len() as u64, what))))
             }
         }
@@ -365,7 +364,8 @@ impl Compaction {
         }
         if extras != found_extras && !is_cut {
             let why = format!(
-                "what was read back has other quotes, numbers or conditions than the objects of {topic:?}"
+                "what was read back has other quotes, numbers or conditions than the objects of \
+                 {topic:?}"
             );
             return Err(Obstacle::Because(why));
         }
@@ -399,8 +399,8 @@ impl Compaction {
             };
             if others > 0 {
                 let why = format!(
-                    "{what} holds {others} ticks that the archive does not have: of another database, or of objects that \
-                     have expired. Move it away, and compact again"
+                    "{what} holds {others} ticks that the archive does not have: of another \
+                     database, or of objects that have expired. Move it away, and compact again"
                 );
                 return Err(Obstacle::Because(why));
             }
@@ -411,7 +411,7 @@ impl Compaction {
         Ok(replaceable)
     }
 
-    /// What the lake has of an hour whose raw objects are not all there any more.
+    /// The lake's objects of an hour whose raw objects are not all there any more.
     async fn read_unchanged(
         &mut self,
         candidate: &Candidate,
@@ -483,20 +483,23 @@ impl Candidate {
     /// another number.
     fn has_other_ticks(&self, ticks: u64) -> Obstacle {
         let known = self.ticks;
-        Obstacle::Because(match self.has_expired {
-            true => format!(
-                "objects have expired, and what is left of them and the lake has {ticks} of {known} ticks"
-            ),
-            false => format!(
-                "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
-            ),
+        Obstacle::Because(if self.has_expired {
+            format!(
+                "objects have expired, and what is left of them and the lake has {ticks} of \
+                 {known} ticks"
+            )
+        } else {
+            format!(
+                "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and \
+                 compact again"
+            )
         })
     }
 }
 
-/// Says what is left out, kind by kind.
+/// Logs what is left out, kind by kind.
 fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
-    let say = |status: CompactionStatus, why: &str| {
+    let log_status = |status: CompactionStatus, why: &str| {
         let mut hours = candidates.clone().filter(|candidate| candidate.status == status);
         if let Some(first) = hours.next() {
             let hours = hours.count() as u64 + 1;
@@ -505,26 +508,27 @@ fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
             tracing::warn!(hours, %first, error = why, "{text}, the first {first}: {why}");
         }
     };
-    say(
+    log_status(
         CompactionStatus::Unready,
         "they are not complete, or wait for batch-layer (hour_completeness tells why)",
     );
-    say(
+    log_status(
         CompactionStatus::Forgotten,
-        "the lake had their ticks when raw objects were deleted for it, and lake_objects has lost the rows: restore it \
-         from PostgreSQL's backup, or the raw objects from the bucket's versions",
+        "the lake had their ticks when raw objects were deleted for it, and lake_objects has lost \
+         the rows: restore it from PostgreSQL's backup, or the raw objects from the bucket's \
+         versions",
     );
-    say(CompactionStatus::Expired, "objects have expired before the lake had their ticks");
-    say(
+    log_status(CompactionStatus::Expired, "objects have expired before the lake had their ticks");
+    log_status(
         CompactionStatus::WithoutOffsets,
         "lines do not tell their offsets, so nothing could tell whether each tick is there once",
     );
-    say(
+    log_status(
         CompactionStatus::ReadOtherwise,
-        "their objects were read by other flags about messages: give those of batch-layer (an hour whose objects need \
-         several sets of flags cannot be written)",
+        "their objects were read by other flags about messages: give those of batch-layer (an hour \
+         whose objects need several sets of flags cannot be written)",
     );
-    say(
+    log_status(
         CompactionStatus::Elsewhere,
         "they were computed from another bucket: give that of batch-layer (--bucket)",
     );
@@ -558,7 +562,7 @@ fn write_files(
     Ok(files)
 }
 
-/// What it means for an hour that an object of the lake was not read back.
+/// The effect on an hour of an object of the lake that was not read back.
 fn unread(what: &str, error: LakeReadError) -> Obstacle {
     match error {
         LakeReadError::Moved => {

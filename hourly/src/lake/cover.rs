@@ -29,16 +29,17 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Objects that are announced together.
-const AT_ONCE: usize = 100;
+const OBJECTS_PER_DELETION: usize = 100;
 /// Objects of which the log says why they stay, reason by reason; the others are counted.
 const NAMED: u64 = 10;
 
-/// What ends it that a run finds a difference each time.
-const HOW_TO_FIX: &str = "Where the raw objects are right and all there, `batch-layer --recompute --from-lake never` and compact write \
-                    the hour anew; where some were deleted because the lake has them, known records keep their values: put \
-                    the earlier version back, or keep what is there";
+/// How to end a difference that each run finds again.
+const HOW_TO_FIX: &str = "Where the raw objects are right and all there, `batch-layer --recompute \
+                          --from-lake never` and compact write the hour again; where some were \
+                          deleted because the lake has them, known records keep their values: put \
+                          the earlier version back, or keep what is there";
 
-/// What deleting needs.
+/// Dependencies of deleting.
 pub struct DeleteCovered<'a> {
     pub db: &'a mut BatchDb,
     pub store: &'a ObjectStore,
@@ -49,16 +50,16 @@ pub struct DeleteCovered<'a> {
     /// The decode rules of this run, as stored in `batch_hours.decode_rules`.
     pub decode_rules: &'a str,
     pub stop: &'a CancellationToken,
-    /// Says what would go, and deletes nothing.
+    /// `--dry-run`: prints what would be deleted, and deletes nothing.
     pub is_dry: bool,
 }
 
-/// What was done.
+/// Counts of what was deleted and kept.
 #[derive(Debug, Default)]
 pub struct DeletedCounts {
     pub deleted: u64,
     pub bytes: u64,
-    /// What went wrong, each said where it did.
+    /// Failures, each of which was logged.
     pub failed: Vec<String>,
     /// Why objects stay, and how many.
     kept: BTreeMap<String, u64>,
@@ -66,7 +67,7 @@ pub struct DeletedCounts {
     seen: BTreeSet<Arc<str>>,
 }
 
-/// What has been compared.
+/// Hours that were compared.
 #[derive(Default)]
 struct Compared {
     /// The objects of the lake, by hour.
@@ -192,7 +193,7 @@ impl DeleteCovered<'_> {
         Ok(None)
     }
 
-    /// What raw objects hold of an hour.
+    /// Reads an hour's ticks from raw objects.
     async fn of_raw(
         &self,
         hour: Hour,
@@ -296,10 +297,11 @@ impl DeleteCovered<'_> {
         for raw in &covered {
             done.seen.insert(Arc::clone(&raw.object.key));
         }
-        for some in covered.chunks(AT_ONCE) {
-            match self.is_dry {
-                true => self.show(some, done)?,
-                false => self.delete(some, compared, done).await?,
+        for some in covered.chunks(OBJECTS_PER_DELETION) {
+            if self.is_dry {
+                self.show(some, done)?
+            } else {
+                self.delete(some, compared, done).await?
             }
         }
         Ok(())
@@ -419,7 +421,9 @@ fn obstacle(
     }
     if compared.unread.contains(&raw.object.key) {
         return Some(
-            "its ticks have quotes, numbers or conditions that cannot be read, which nothing else has".to_owned(),
+            "its ticks have quotes, numbers or conditions that cannot be read, which nothing else \
+             has"
+            .to_owned(),
         );
     }
     if let Some((of, why)) = raw.hours.iter().find_map(|of| Some((of, left.get(of)?))) {

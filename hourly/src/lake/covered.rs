@@ -34,7 +34,7 @@ pub(crate) struct RawObject {
 /// Which hours are asked for.
 pub(crate) struct CoverQuery<'a> {
     pub window: &'a Range<Hour>,
-    /// What the lake's keys begin with.
+    /// Prefix of the lake's keys.
     pub prefix: &'a str,
     pub location: &'a str,
     /// Objects of the lake that this run has written are compared by a later one.
@@ -194,7 +194,7 @@ pub async fn keys(
 /// is in the lake alone.
 ///
 /// # Errors
-/// The database's.
+/// Where the database fails.
 pub(crate) async fn release(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,

@@ -234,7 +234,7 @@ fn each_of_group(
     Ok(rows as u64)
 }
 
-/// What ticks say other than prices and volume.
+/// Readers of a tick's other columns than prices and volume.
 struct ReadExtras {
     bid: ReadDecimals,
     ask: ReadDecimals,

@@ -20,7 +20,7 @@ pub struct Gathered {
     pub sorter: Sorter,
     /// Over what they say other than prices and volume, which no other checksum is over.
     pub extras: u64,
-    /// What the lake must hold, with checksums by block.
+    /// The ticks that the lake must hold, with checksums by block.
     pub holdings: Holdings,
 }
 
@@ -56,7 +56,7 @@ pub async fn gather(
     Ok(gatherer.finish())
 }
 
-/// What becomes of ticks whose lines carry no offset.
+/// Treatment of ticks whose lines carry no offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TicksWithoutOffsets {
     /// Their object counts as broken.

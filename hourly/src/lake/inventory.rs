@@ -12,7 +12,7 @@ use service::words::counted;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What is not as `lake_objects` says.
+/// Differences between the lake and `lake_objects`.
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// Objects that it does not name, by the folder that readers find them in.
@@ -69,12 +69,12 @@ impl Inventory {
         self.damaged.keys().copied().collect()
     }
 
-    /// What lies in a folder, and is not known.
+    /// Unknown objects of a folder.
     pub fn unknown_objects(&self, folder: &str) -> &[Object] {
         self.unknown_objects.get(folder).map_or(&[], Vec::as_slice)
     }
 
-    /// Says what is wrong; gives the hours of which the lake lacks ticks that nothing brings back
+    /// Logs what is wrong; returns the hours of which the lake lacks ticks that nothing brings back
     /// in this run.
     pub fn report(&self, candidates: &[Candidate]) -> Vec<Hour> {
         let is_due = |hour: Hour| {
@@ -113,7 +113,7 @@ impl Inventory {
     }
 }
 
-/// What is wrong with an object that counts.
+/// The fault of a published object, if any.
 async fn fault(
     db: &mut BatchDb,
     look: LakeReader<'_>,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// Where what readers must not see yet lies. Hive's readers pass over names that begin so.
 const STAGING: &str = "_staging/";
-/// What readers look for ends so.
+/// Ending of the keys that readers look for.
 pub const ENDING: &str = ".parquet";
 /// Hive's own name for what has none.
 const NO_TOPIC: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -41,7 +41,7 @@ pub fn folder_of(key: &str) -> Option<&str> {
     key.rfind('/').map(|end| &key[..=end])
 }
 
-/// What the keys of the lake begin with that a folder is of.
+/// Prefix of the lake that a folder is in.
 #[must_use]
 pub fn lake_of(folder: &str) -> &str {
     folder.rfind("source=").map_or(folder, |at| &folder[..at])

@@ -25,7 +25,7 @@ pub struct LakeReader<'a> {
     pub stop: &'a CancellationToken,
 }
 
-/// What was seen of an object as a whole.
+/// Summary of an object's contents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ObjectContents {
     pub rows: u64,
@@ -51,7 +51,7 @@ const TRIES: u32 = 3;
 pub enum LakeReadError {
     /// It is gone, or was replaced since it was listed.
     Moved,
-    /// What lies there is no file of the lake.
+    /// Not a file of the lake, with the reason.
     Damaged(String),
     /// The store or the disk is to blame.
     Away(Failure),
@@ -161,7 +161,7 @@ impl LakeReader<'_> {
     }
 }
 
-/// What is read of a body, and the digest of that.
+/// A body with the digest of what was read of it.
 struct Digesting {
     body: Body,
     digest: Xxh3,

@@ -38,7 +38,7 @@ pub struct Repeating<P: Parse> {
     numbers: Vec<u32>,
 }
 
-/// What is not read yet of a page.
+/// The unread rest of a page.
 struct Rest {
     rows: usize,
     /// 1 for each row that has a value, 0 for each that has none; `None`: all have one.

@@ -9,7 +9,7 @@ use crate::holdings::Holdings;
 use crate::index::BatchDb;
 use service::Failure;
 
-/// What was written and compared, where no reader looks.
+/// An object that was written and compared, where no reader looks.
 #[derive(Debug)]
 pub struct StagedObject {
     pub source: String,
@@ -18,7 +18,7 @@ pub struct StagedObject {
     pub contents: ObjectContents,
 }
 
-/// What readers shall see of an hour.
+/// The objects of an hour that readers shall see.
 pub struct VisibleObjects<'a> {
     pub prefix: &'a str,
     pub candidate: &'a Candidate,

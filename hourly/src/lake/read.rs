@@ -29,7 +29,7 @@ const COLUMNS: usize = 10;
 /// Threads of one object: 20 MB each at most, without the sums.
 const MAX_THREADS: usize = 4;
 
-/// What is summed up.
+/// The hour and topic that are summed up.
 #[derive(Debug, Clone)]
 pub struct HourOfTopic {
     /// All ticks must be of it.
@@ -101,10 +101,7 @@ fn sum_up_groups(
 /// # Errors
 /// Where a record stands there twice.
 fn each_once(sum: HourBars) -> Result<HourBars> {
-    match sum.offsets.len() == sum.ticks {
-        true => Ok(sum),
-        false => Err(error("it contains a record twice")),
-    }
+    if sum.offsets.len() == sum.ticks { Ok(sum) } else { Err(error("it contains a record twice")) }
 }
 
 /// Where a file's columns lie.
@@ -113,9 +110,10 @@ fn each_once(sum: HourBars) -> Result<HourBars> {
 /// Where it is none of the lake.
 fn read_metadata(file: &File) -> Result<ParquetMetaData> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(file)?;
-    match *metadata.file_metadata().schema() == parse_message_type(SCHEMA)? {
-        true => Ok(metadata),
-        false => Err(error("its columns are not those of the lake")),
+    if *metadata.file_metadata().schema() == parse_message_type(SCHEMA)? {
+        Ok(metadata)
+    } else {
+        Err(error("its columns are not those of the lake"))
     }
 }
 
@@ -219,9 +217,10 @@ impl Columns {
     fn are_of(&self, hour: Hour) -> Result<()> {
         let is_within =
             |micros: &i64| Timestamp::from_micros(*micros).is_within(hour.start(), Timestamp::HOUR);
-        match self.timestamp.values.iter().all(is_within) {
-            true => Ok(()),
-            false => Err(error("a tick is of another hour")),
+        if self.timestamp.values.iter().all(is_within) {
+            Ok(())
+        } else {
+            Err(error("a tick is of another hour"))
         }
     }
 }

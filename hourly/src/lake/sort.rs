@@ -22,7 +22,7 @@ const ROWS_IN_MEMORY: usize = 3 << 17;
 /// Kinds of sale conditions that are kept of an hour: a feed has some hundreds, and what has more
 /// are no conditions.
 const MAX_KINDS: usize = 20_000;
-/// What is read of a run's file at once.
+/// Bytes of a run's file that are read at once.
 const BUFFER: usize = 128 << 10;
 
 /// Filter of ticks.
@@ -126,7 +126,8 @@ impl Sorter {
             let ticks = self.unkept;
             tracing::warn!(
                 ticks,
-                "more than {MAX_KINDS} kinds of sale conditions in an hour: some ticks are without theirs"
+                "more than {MAX_KINDS} kinds of sale conditions in an hour: some ticks are without \
+                 theirs"
             );
         }
         self.sort();

@@ -49,7 +49,7 @@ pub(crate) struct Lake {
     pub folder: PathBuf,
 }
 
-/// What an hour's raw objects must be like.
+/// Requirements on an hour's raw objects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Required<'a> {
     /// How they were read.
@@ -144,9 +144,10 @@ impl Lake {
         required: Required<'_>,
     ) -> Result<Option<Vec<PublishedObject>>, Failure> {
         let hours = hour..hour.plus(1);
-        match self.covered(db, &hours, required).await?.is_empty() {
-            true => Ok(None),
-            false => table::published_objects(db, &self.prefix, &hours).await.map(Some),
+        if self.covered(db, &hours, required).await?.is_empty() {
+            Ok(None)
+        } else {
+            table::published_objects(db, &self.prefix, &hours).await.map(Some)
         }
     }
 
@@ -208,7 +209,7 @@ pub async fn visit<T: Send + 'static>(
     Err(LakeSourceError::OfObject(what))
 }
 
-/// What an object of the lake adds to its hour.
+/// Gathers the ticks that an object of the lake adds to its hour.
 ///
 /// # Errors
 /// Where it is not the one that was compared, or cannot be read.
@@ -222,12 +223,13 @@ pub(crate) async fn sum_up(
     }
     let of = HourOfTopic { hour: published.hour, topic: published.source.as_str().into() };
     let sum = look.sum_up((&object, published.contents.digest), of).await?;
-    match sum.ticks == published.contents.rows {
-        true => Ok(sum),
-        false => Err(LakeReadError::Damaged(format!(
+    if sum.ticks == published.contents.rows {
+        Ok(sum)
+    } else {
+        Err(LakeReadError::Damaged(format!(
             "it has {} of {} ticks",
             sum.ticks, published.contents.rows
-        ))),
+        )))
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Candidate {
     pub status: CompactionStatus,
 }
 
-/// What is to be done with an hour.
+/// Whether an hour can be compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CompactionStatus {
     /// It is not complete yet, or waits for being computed.
@@ -63,7 +63,7 @@ pub(crate) struct LakeObject {
 
 const HOURS: &str = include_str!("../../sql/lake/hours.sql");
 
-/// What is being done where what counts changes.
+/// Description, for errors, of changing which objects count.
 const WRITING: &str = "writing lake_objects to";
 
 /// Which hours of a lake are asked for.
@@ -71,7 +71,7 @@ pub(crate) struct LakeHoursQuery<'a> {
     pub window: &'a Range<Hour>,
     /// How this run reads objects.
     pub decode_rules: &'a str,
-    /// What the lake's keys begin with.
+    /// Prefix of the lake's keys.
     pub prefix: &'a str,
     /// The store's address, as messages name it.
     pub location: &'a str,
@@ -108,7 +108,7 @@ pub struct PublishedObject {
     pub computed_at: Timestamp,
     pub etag: String,
     pub size: u64,
-    /// What it held when it was written.
+    /// Its contents when it was written.
     pub contents: ObjectContents,
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn note_copy(
 /// Notes that hours were computed again from these objects: they are of what was computed then.
 ///
 /// # Errors
-/// The database's.
+/// Where the database fails.
 pub(crate) async fn note_computed(
     transaction: &mut PgTransaction<'_>,
     keys: &[String],
@@ -182,7 +182,7 @@ pub(crate) async fn note_computed(
 /// `compact` deletes them.
 ///
 /// # Errors
-/// The database's.
+/// Where the database fails.
 pub(crate) async fn withdraw(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,

@@ -16,7 +16,7 @@ const MEMBERS: i32 = 1;
 const INDEX: i32 = 2;
 const QUEUE: i32 = 3;
 
-/// What a transaction keeps other runs' from until it ends.
+/// The lock that a transaction holds until it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionLock {
     None,
@@ -28,7 +28,7 @@ pub enum TransactionLock {
     Index,
 }
 
-/// What a run that has the lock writes with.
+/// Proof that a run has the lock; all its writes need it.
 #[derive(Debug, Clone)]
 pub struct Token {
     pub(super) text: String,
@@ -48,7 +48,7 @@ impl Token {
         &self.text
     }
 
-    /// What tells it from others among advisory locks: the first digits.
+    /// Its number among advisory locks: the first digits.
     pub(super) fn number(&self) -> i32 {
         self.text
             .get(..8)
@@ -68,7 +68,7 @@ pub enum End<T> {
 /// Does `task` in a transaction, and commits it only if the run still has its lock then.
 ///
 /// # Errors
-/// What PostgreSQL says, or `task`, and where another run has the lock; nothing has changed then.
+/// PostgreSQL's, those of `task`, and where another run has the lock; nothing has changed then.
 pub async fn within<T>(
     connection: &mut PgConnection,
     token: Option<&Token>,

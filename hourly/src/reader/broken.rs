@@ -2,7 +2,7 @@
 
 use crate::hour::Hour;
 
-/// What is the matter with one object.
+/// Fault of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breakage {
     pub kind: BrokenKind,
@@ -12,7 +12,7 @@ pub struct Breakage {
     pub hours: Vec<Hour>,
 }
 
-/// What must happen before the object can be read.
+/// Condition before the object can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BrokenKind {
     /// Its content is no archive of records, or ends too early: it must be mended or deleted.

@@ -59,7 +59,8 @@ impl Reader {
             Ok(false) => {
                 let (location, key) = (self.store.location(), &object.key);
                 let what = format!(
-                    "the store lists objects and gives none that was asked for, {location}{key} for one"
+                    "the store lists objects and gives none that was asked for, {location}{key} \
+                     for one"
                 );
                 ReadError::Outage(Failure::Configuration(anyhow::Error::new(error).context(what)))
             }

@@ -113,10 +113,7 @@ pub fn first(places: &RoaringTreemap, count: u64) -> RoaringTreemap {
     let (mut low, mut high) = (0, all.len());
     while low < high {
         let middle = low + (high - low) / 2;
-        match of_first(middle).len() < count {
-            true => low = middle + 1,
-            false => high = middle,
-        }
+        if of_first(middle).len() < count { low = middle + 1 } else { high = middle }
     }
     of_first(low)
 }

@@ -73,10 +73,7 @@ impl Runs {
     /// The numbers that are not in `others`.
     #[must_use]
     pub fn without_runs(self, others: &Self) -> Self {
-        match others.is_empty() {
-            true => self,
-            false => missing(self.iter(), others.iter()).collect(),
-        }
+        if others.is_empty() { self } else { missing(self.iter(), others.iter()).collect() }
     }
 
     /// The places, of some, whose messages are in it.

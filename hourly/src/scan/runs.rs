@@ -76,9 +76,10 @@ pub fn common(
         loop {
             let (first, second) = (one.peek()?, other.peek()?);
             let both = first.start.max(second.start)..first.end.min(second.end);
-            match first.end <= second.end {
-                true => one.next(),
-                false => other.next(),
+            if first.end <= second.end {
+                one.next()
+            } else {
+                other.next()
             };
             if !both.is_empty() {
                 return Some(both);

@@ -208,9 +208,10 @@ impl<V: Visitor> LineTaker for ObjectReading<'_, V> {
         if line.length >= MAX_VALUE_BYTES as u64 {
             let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
             let why = Reject { reason: Reason::TooLarge, detail };
-            return match line.bytes.len() as u64 == line.length {
-                true => self.show_parts(line, why),
-                false => self.reject(line, line.behind, why),
+            return if line.bytes.len() as u64 == line.length {
+                self.show_parts(line, why)
+            } else {
+                self.reject(line, line.behind, why)
             };
         }
         if self.is_wrapped || line.behind > 0 {

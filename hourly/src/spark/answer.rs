@@ -246,9 +246,10 @@ impl ObjectHour {
         for (symbol, bar) in &self.bars {
             let placed = |OrderKey { timestamp, place }: OrderKey| OrderKey {
                 timestamp: hour.start().plus_micros(timestamp.micros()),
-                place: match has_offset {
-                    true => Place { partition, ..place },
-                    false => options.origin.place(((place.offset - lines.least).unsigned_abs(), 0)),
+                place: if has_offset {
+                    Place { partition, ..place }
+                } else {
+                    options.origin.place(((place.offset - lines.least).unsigned_abs(), 0))
                 },
             };
             let bar = Bar { first: placed(bar.first), last: placed(bar.last), ..*bar };

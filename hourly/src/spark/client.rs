@@ -143,17 +143,21 @@ impl Client {
         result
     }
 
-    /// Says that the session is over.
+    /// Ends the session.
     pub async fn close(&self) {
         let request = ReleaseSessionRequest {
             session_id: self.session_id.clone(),
             user_context: Some(self.user.clone()),
         };
-        self.say("ReleaseSession", request).await;
+        self.send_last("ReleaseSession", request).await;
     }
 
     /// What the server may hear or not.
-    async fn say<M: Message + Send + Sync + 'static>(&self, method: &'static str, message: M) {
+    async fn send_last<M: Message + Send + Sync + 'static>(
+        &self,
+        method: &'static str,
+        message: M,
+    ) {
         let asked = self.ask::<M, Nothing>(method, message);
         let answered = tokio::time::timeout(LAST_WORDS_WITHIN, asked)
             .await
@@ -209,7 +213,8 @@ impl Operation<'_> {
             };
             let is_lost = loses_session(&ended);
             if is_lost && self.last.is_some() {
-                let what = "the server has forgotten a statement in the middle of its result (was it restarted?)";
+                let what = "the server has forgotten a statement in the middle of its result (was \
+                            it restarted?)";
                 return Err(QueryError::Away(format!("{what}: {}", ended.message())));
             }
             if !is_lost && !is_transient(&ended) {
@@ -297,7 +302,7 @@ impl Operation<'_> {
             operation_id: self.id.clone(),
             release_all: Some(Nothing {}),
         };
-        self.client.say("ReleaseExecute", request).await;
+        self.client.send_last("ReleaseExecute", request).await;
     }
 
     async fn interrupt(&self) {
@@ -307,7 +312,7 @@ impl Operation<'_> {
             kind: ONE_OPERATION,
             operation_id: Some(self.id.clone()),
         };
-        self.client.say("Interrupt", request).await;
+        self.client.send_last("Interrupt", request).await;
     }
 }
 

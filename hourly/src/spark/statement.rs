@@ -195,8 +195,8 @@ impl Question<'_> {
     /// Each other line: object, number of its row, and its bytes in hexadecimal.
     #[must_use]
     pub fn others(&self) -> Relation {
-        let others = "SELECT concat_ws(',', CAST(f AS STRING), CAST(ln AS STRING), hex(value)) AS text FROM ticks \
-                      WHERE NOT is_plain";
+        let others = "SELECT concat_ws(',', CAST(f AS STRING), CAST(ln AS STRING), hex(value)) AS \
+                      text FROM ticks WHERE NOT is_plain";
         let query = format!("WITH {}\n{others}", self.ticks());
         self.relation(query)
     }

@@ -25,13 +25,13 @@ fn correct_stale_flags<'a>(
 ) {
     let mut replaced = objects.clone().filter(|indexed| indexed.is_replaced()).peekable();
     if replaced.peek().is_none() && known.emptied == 0 {
-        if known.accounts_for(objects.filter(|indexed| indexed.merged).count() as u64) {
+        if known.accounts_for(objects.filter(|indexed| indexed.is_merged).count() as u64) {
             // What was replaced is again what it was.
-            (stale.replaced, stale.reread) = (false, false);
+            (stale.is_replaced, stale.is_reread) = (false, false);
         }
-    } else if !stale.replaced && !stale.reread {
-        stale.replaced = replaced.all(|indexed| *indexed.decode_rules == *known.decode_rules);
-        stale.reread = !stale.replaced;
+    } else if !stale.is_replaced && !stale.is_reread {
+        stale.is_replaced = replaced.all(|indexed| *indexed.decode_rules == *known.decode_rules);
+        stale.is_reread = !stale.is_replaced;
     }
 }
 
@@ -81,7 +81,7 @@ impl WindowRun {
             let later = hours.end..self.plan.window.end;
             self.fail_refused();
             let is_done = |hour: &Hour| {
-                self.failed_hours.contains(hour) || self.deferred_hours.contains(hour)
+                self.outcomes.failed.contains(hour) || self.outcomes.deferred.contains(hour)
             };
             let is_of_others = |hour: &Hour| self.own_stretch.is_some() && !hours.contains(hour);
             stale.retain(|Stale { hour, .. }| {
@@ -116,7 +116,7 @@ impl WindowRun {
         let mut folders: Vec<Folder> =
             hours.into_iter().flat_map(|hour| self.template.folders(hour..hour.plus(1))).collect();
         folders.dedup();
-        folders.retain(|folder| !self.listed_folders.contains(&folder.prefix));
+        folders.retain(|folder| !self.folders.listed.contains(&folder.prefix));
         folders
     }
 
@@ -135,8 +135,8 @@ impl WindowRun {
             objects.into_iter().partition(|indexed| self.is_foreign(indexed));
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
         let is_as_it_was = |stale: &Stale| {
-            !(is_forced || stale.replaced || stale.reread)
-                && objects.iter().all(|object| object.merged)
+            !(is_forced || stale.is_replaced || stale.is_reread)
+                && objects.iter().all(|object| object.is_merged)
         };
         if is_as_it_was(&stale) {
             return self.leave_unchanged((hour, snapshot), &objects, &foreign).await;
@@ -164,8 +164,6 @@ impl WindowRun {
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
         let is_read_otherwise = self.is_read_otherwise(&stale, known, objects);
-        let gone_without_offsets = self.gone_without_offsets(hour, known).await?;
-        let from_lake = from_lake.as_ref().filter(|_| !is_read_otherwise);
         let due = HourToCompute {
             stale,
             snapshot,
@@ -173,9 +171,9 @@ impl WindowRun {
             foreign,
             is_forced,
             objects,
-            gone_without_offsets,
+            gone_without_offsets: self.gone_without_offsets(hour, known).await?,
             known,
-            from_lake,
+            from_lake: from_lake.as_ref().filter(|_| !is_read_otherwise),
             pending,
         };
         match self.sums(&due).await? {
@@ -208,7 +206,7 @@ impl WindowRun {
         // A run by other rules may have read them in between, whose sums were not written.
         let has_other_sums = known.is_none_or(|known| *known.decode_rules != *self.decode_rules);
         objects.iter().any(|indexed| *indexed.decode_rules != *self.decode_rules)
-            || (stale.reread && has_other_sums)
+            || (stale.is_reread && has_other_sums)
     }
 
     /// An hour whose objects hold what its sums have of them. Where all were read by this run's
@@ -234,16 +232,16 @@ impl WindowRun {
         (hour, snapshot): (Hour, &IndexSnapshot),
         foreign: &[Indexed],
     ) -> Result<(), Failure> {
-        if foreign.iter().all(|indexed| indexed.merged) {
+        if foreign.iter().all(|indexed| indexed.is_merged) {
             return self.db.unmark_stale(hour, snapshot, None).await;
         }
-        self.deferred_hours.insert(hour);
+        self.outcomes.deferred.insert(hour);
         Ok(())
     }
 
     async fn write(&mut self, due: &HourToCompute<'_>, new: NewSums<'_>) -> Result<(), Failure> {
-        if due.foreign.iter().any(|indexed| !indexed.merged) {
-            self.deferred_hours.insert(due.stale.hour);
+        if due.foreign.iter().any(|indexed| !indexed.is_merged) {
+            self.outcomes.deferred.insert(due.stale.hour);
         }
         if let Some(known) = due.known.filter(|_| due.is_read_otherwise) {
             self.note_rewritten(due.stale.hour, known);
@@ -265,9 +263,9 @@ impl WindowRun {
             self.note_retry(hour);
             return Ok(());
         };
-        self.late_hours.extend(is_late.then_some(hour));
+        self.outcomes.late.extend(is_late.then_some(hour));
         if !self.plan.window.contains(&hour) {
-            self.computed_elsewhere.insert(hour);
+            self.outcomes.computed_elsewhere.insert(hour);
         }
         self.counts.hours_from_lake += u32::from(is_from_lake);
         self.count_written(hour, &sum, &shared);
@@ -344,7 +342,7 @@ impl WindowRun {
             0 => String::new(),
             symbols => format!(" ({symbols} without a volume)"),
         };
-        self.progress.say(|| {
+        self.progress.log_done(|| {
             let (ticks, symbols) =
                 (counted(sum.ticks, "tick"), counted(sum.bars.len() as u64, "symbol"));
             let text = format!("{ticks} of {symbols}{unknown}");
@@ -372,8 +370,8 @@ impl WindowRun {
                 records = conflicts.records,
                 partition,
                 offset,
-                "hour {hour}: of {} records several lines tell different things, offset {offset} of partition {partition} \
-                 among them; the first object by key counts",
+                "hour {hour}: of {} records several lines tell different things, offset {offset} \
+                 of partition {partition} among them; the first object by key counts",
                 conflicts.records
             );
         });
@@ -404,7 +402,7 @@ impl WindowRun {
         };
         let has_all_objects = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
-        if is_allowed || (has_all_objects && stale.replaced && !stale.reread) {
+        if is_allowed || (has_all_objects && stale.is_replaced && !stale.is_reread) {
             let why = if is_allowed {
                 "--allow-shrink says so"
             } else {
@@ -421,17 +419,18 @@ impl WindowRun {
             });
             return summary::withdraw(&mut self.db, hour, snapshot, is_allowed).await;
         }
-        if stale.replaced && !stale.reread && self.keeps_lake_records(hour) {
+        if stale.is_replaced && !stale.is_reread && self.keeps_lake_records(hour) {
             self.note_kept_for_lake(
                 hour,
                 "its objects were replaced by others without its records",
             );
             return self.db.unmark_stale(hour, snapshot, None).await;
         }
-        if stale.replaced || stale.reread {
-            let why = match stale.reread {
-                true => "its objects are read by other rules of messages, which explains no loss",
-                false => "some of its objects were replaced by others without them, some are gone",
+        if stale.is_replaced || stale.is_reread {
+            let why = if stale.is_reread {
+                "its objects are read by other rules of messages, which explains no loss"
+            } else {
+                "some of its objects were replaced by others without them, some are gone"
             };
             let words = format!(
                 "not written, because it would lose all its {} records: {why}",
@@ -444,15 +443,16 @@ impl WindowRun {
             return Ok(());
         }
         if is_forced && known.sum.is_none() && known.location == self.store.location() {
-            let why = "not written anew: its objects are gone, and what was kept of them cannot be read; its rows stay as \
-                       they are, and --allow-shrink, with a window that holds it, deletes them";
+            let why = "not written anew: its objects are gone, and what was kept of them cannot be \
+                       read; its rows stay as they are, and --allow-shrink, with a window that \
+                       holds it, deletes them";
             self.fail(hour, why);
         }
         self.db.unmark_stale(hour, snapshot, None).await
     }
     /// The hour stays stale and is tried again, but not for ever.
     pub(super) fn note_retry(&mut self, hour: Hour) {
-        let retries = self.retries.entry(hour).or_default();
+        let retries = self.outcomes.retries.entry(hour).or_default();
         *retries += 1;
         if *retries > RELIST_TRIES {
             self.fail(

@@ -35,14 +35,13 @@ impl WindowRun {
             let is_beside = match new.scope.added().is_some() {
                 // What the sums have of its earlier version is still there.
                 true => indexed.summed.is_some(),
-                false => indexed.merged && !due.is_forced,
+                false => indexed.is_merged && !due.is_forced,
             };
             let others = if is_beside { came } else { &sum.offsets };
-            let cure = match indexed.summed.is_some() {
-                true => {
-                    "put it there with offsets, or, if the others have all of it, delete it and"
-                }
-                false => "put it there with offsets, or delete it if the others have all of it; or",
+            let cure = if indexed.summed.is_some() {
+                "put it there with offsets, or, if the others have all of it, delete it and"
+            } else {
+                "put it there with offsets, or delete it if the others have all of it; or"
             };
             let words = ("have no offsets, and by its name it holds", cure);
             (&*indexed.object.key, indexed.lines, others, words)
@@ -62,8 +61,9 @@ impl WindowRun {
             return false;
         };
         let why = format!(
-            "not written, because lines of {key} {words} records that the hour has of other objects, too: they would count \
-             twice: {cure} let a run with --allow-shrink, and a window that holds the hour, write it from all that is there"
+            "not written, because lines of {key} {words} records that the hour has of other \
+             objects, too: they would count twice: {cure} let a run with --allow-shrink, and a \
+             window that holds the hour, write it from all that is there"
         );
         self.fail(hour, &why);
         true
@@ -88,10 +88,7 @@ impl WindowRun {
                 found.push(deleted);
             }
         }
-        match found.is_empty() {
-            true => Ok(()),
-            false => self.db.forget_found_again(&found).await,
-        }
+        if found.is_empty() { Ok(()) } else { self.db.forget_found_again(&found).await }
     }
 
     /// `sum`: of the hour; `without_offsets`: the objects without offsets that are in it.

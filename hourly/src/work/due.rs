@@ -59,8 +59,8 @@ impl HourToCompute<'_> {
     /// Whether what is known of it cannot be added to.
     pub(super) const fn needs_all(&self) -> bool {
         (self.is_forced && self.from_lake.is_none())
-            || self.stale.replaced
-            || self.stale.reread
+            || self.stale.is_replaced
+            || self.stale.is_reread
             || self.is_read_otherwise
     }
 
@@ -79,8 +79,9 @@ impl HourToCompute<'_> {
     /// Whether its sums have records that this run cannot read. Of an object of another prefix that
     /// was replaced they have the earlier version's.
     pub(super) fn has_foreign(&self) -> bool {
-        let may_be_replaced = self.known.is_some() && (self.stale.replaced || self.stale.reread);
-        self.foreign.iter().any(|indexed| indexed.merged || may_be_replaced)
+        let may_be_replaced =
+            self.known.is_some() && (self.stale.is_replaced || self.stale.is_reread);
+        self.foreign.iter().any(|indexed| indexed.is_merged || may_be_replaced)
     }
 }
 

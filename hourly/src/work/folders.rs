@@ -38,25 +38,25 @@ impl WindowRun {
             let window = &mut self.plan.window;
             window.start = window.start.max(begin).min(window.end);
         }
-        self.existing_folders = Some(folders.into_iter().collect());
+        self.folders.existing = Some(folders.into_iter().collect());
         Ok(())
     }
 
     /// Folders appear while a long run is at work, so those from the first of some on are looked
     /// for once more: one page.
     pub(super) async fn find_new_folders(&mut self, folders: &[Folder]) -> Result<(), Failure> {
-        let (Some(first), true) = (folders.first(), self.existing_folders.is_some()) else {
+        let (Some(first), true) = (folders.first(), self.folders.existing.is_some()) else {
             return Ok(());
         };
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
         // Where a listing begins after a name, that is not shown itself.
         let from = self.template.level(&first.prefix).trim_end_matches('/');
         let new = self.unless_stopped(store.folders(&stem, from, false)).await??;
-        self.existing_folders.iter_mut().for_each(|there| there.extend(new.iter().cloned()));
+        self.folders.existing.iter_mut().for_each(|there| there.extend(new.iter().cloned()));
         Ok(())
     }
 
-    /// Says which folders lie so far from now that no usual window covers them, and this one does
+    /// Logs which folders lie so far from now that no usual window covers them, and this one does
     /// not: a record time in another unit, for one.
     pub(super) async fn name_far_folders(&mut self) -> Result<(), Failure> {
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());

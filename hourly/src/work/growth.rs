@@ -137,9 +137,10 @@ impl WindowRun {
         (lost, why): (u64, &str),
     ) -> Step<NewSums<'a>> {
         let words = format!(
-            "not written, because it would lose {lost} of {} records: some of its objects have expired, and {why}; put the \
-             earlier version back, or --allow-shrink, with a window that holds it, writes it from what is there (where raw objects \
-             were deleted because the lake has them: it takes what is new, and nothing out)",
+            "not written, because it would lose {lost} of {} records: some of its objects have \
+             expired, and {why}; put the earlier version back, or --allow-shrink, with a window \
+             that holds it, writes it from what is there (where raw objects were deleted because \
+             the lake has them: it takes what is new, and nothing out)",
             known.ticks
         );
         self.fail(due.stale.hour, &words);

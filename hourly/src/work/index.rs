@@ -40,10 +40,10 @@ const UNKNOWN_NAMED: usize = 10;
 impl WindowRun {
     /// Indexes the folders that this run has not indexed yet.
     pub(super) async fn index_folders(&mut self, mut folders: Vec<Folder>) -> Result<(), Failure> {
-        folders.retain(|folder| !self.listed_folders.contains(&folder.prefix));
-        self.listed_folders.extend(folders.iter().map(|folder| folder.prefix.clone()));
+        folders.retain(|folder| !self.folders.listed.contains(&folder.prefix));
+        self.folders.listed.extend(folders.iter().map(|folder| folder.prefix.clone()));
         self.find_new_folders(&folders).await?;
-        if let Some(there) = &self.existing_folders {
+        if let Some(there) = &self.folders.existing {
             let known = self.db.known_folders(&folders).await?;
             let is_there = |folder: &Folder| there.contains(self.template.level(&folder.prefix));
             let broken = &self.broken;
@@ -170,7 +170,7 @@ impl WindowRun {
                 let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, is_near, is_forced);
                 if is_near && listed > survey.passed_over {
-                    self.window_folders.insert(Arc::clone(&folder.prefix));
+                    self.folders.window.insert(Arc::clone(&folder.prefix));
                 }
                 self.objects_listed += listed - survey.passed_over;
                 self.unknown_files += survey.unknown.len();
@@ -226,7 +226,7 @@ impl WindowRun {
             let location = self.store.location();
             let (objects, key) = (mended.len(), first);
             let text = inflected(objects as u64, "object[s] can be read again");
-            self.progress.say(|| {
+            self.progress.log_done(|| {
                 tracing::info!(location, objects, key, "{text}, {location}{key} the first by key");
             });
         }
@@ -270,7 +270,7 @@ impl WindowRun {
         Ok(())
     }
 
-    /// Says which of the objects that were missed since this was asked last were deleted, and did
+    /// Logs which of the objects that were missed since the last call were deleted, and did
     /// not expire.
     pub(super) async fn name_deleted(&mut self) -> Result<(), Failure> {
         if !std::mem::take(&mut self.may_be_deleted) {
@@ -339,13 +339,7 @@ impl WindowRun {
                 scan = self.engine.reader.read(&change.object, None).await;
             }
             match scan {
-                Ok(scan) if self.refuses(&change, &scan).await? => {
-                    self.pass_over(&change.object, &scan)
-                }
-                Ok(scan) if self.is_copy(&change, &scan, &entries).await? => {
-                    self.pass_over(&change.object, &scan)
-                }
-                Ok(scan) if self.is_outdated(&change, &scan, &entries).await? => {
+                Ok(scan) if self.is_left_out(&change, &scan, &entries).await? => {
                     self.pass_over(&change.object, &scan)
                 }
                 Ok(scan) => match self.emptied(&change, &scan).await? {
@@ -378,7 +372,19 @@ impl WindowRun {
         result.and_then(|()| self.check_stop()).map(|()| moved)
     }
 
-    /// Says of an object whose ticks no sums have yet that it holds fewer now: nothing else would.
+    /// Whether an object is not indexed: by other rules, as a copy, or as an older one of its name.
+    async fn is_left_out(
+        &mut self,
+        change: &Change,
+        scan: &Scan,
+        entries: &[IndexedObject],
+    ) -> Result<bool, Failure> {
+        Ok(self.refuses(change, scan).await?
+            || self.is_copy(change, scan, entries).await?
+            || self.is_outdated(change, scan, entries).await?)
+    }
+
+    /// Logs that an object whose ticks no sums have yet holds fewer now: nothing else would.
     async fn log_shrunk(&mut self, change: &Change, scan: &Scan) -> Result<(), Failure> {
         if change.kind != ChangeKind::Replaced {
             return Ok(());
@@ -420,8 +426,8 @@ impl WindowRun {
         }
         let ticks = counted(held.values().sum(), "tick");
         let why = format!(
-            "it was replaced by what holds no tick and no line that tells its place; it held {ticks}, which \
-             --allow-shrink, with a window that holds their hours, takes out"
+            "it was replaced by what holds no tick and no line that tells its place; it held \
+             {ticks}, which --allow-shrink, with a window that holds their hours, takes out"
         );
         Ok(Some(Breakage { kind: BrokenKind::Damaged, why, hours: held.into_keys().collect() }))
     }
@@ -510,9 +516,10 @@ impl WindowRun {
     /// `other`: the one that counts, which stands first by key where none is newer.
     fn note_outdated(&self, key: &str, other: &str, twin: Option<&Twin>) {
         let location = self.store.location();
-        let why = match twin.is_some_and(|twin| twin.are_as_old(key, other)) {
-            true => "is as old, the first by key and of the same name",
-            false => "is newer and of the same name",
+        let why = if twin.is_some_and(|twin| twin.are_as_old(key, other)) {
+            "is as old, the first by key and of the same name"
+        } else {
+            "is newer and of the same name"
         };
         self.progress.log(|| {
             tracing::warn!(

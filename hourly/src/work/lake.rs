@@ -52,7 +52,7 @@ impl WindowRun {
         known: &mut Computed,
     ) -> Result<Option<LakeSums>, Failure> {
         let Some(lake) = self.lake.clone() else { return Ok(None) };
-        if stale.replaced || stale.reread || self.may_shrink(stale.hour) {
+        if stale.is_replaced || stale.is_reread || self.may_shrink(stale.hour) {
             return Ok(None);
         }
         let location = self.store.location();

@@ -42,7 +42,7 @@ impl Lines {
 impl WindowRun {
     /// Looks at what is known of the folders that this run has listed around its window.
     pub(super) async fn check_lines(&mut self) -> Result<Lines, Failure> {
-        let near: Vec<Arc<str>> = self.window_folders.iter().cloned().collect();
+        let near: Vec<Arc<str>> = self.folders.window.iter().cloned().collect();
         let folders: Vec<&str> = near.iter().map(|folder| &**folder).collect();
         let known = self.db.lines_of(&folders).await?;
         let (all, rejected) =
@@ -86,8 +86,8 @@ impl WindowRun {
         let (location, CommonReject { key, line, reason, detail }) =
             (self.store.location(), common);
         Ok(format!(
-            "{counted}; the commonest reason is {reason}: {detail} ({location}{key}, line {line}; table \
-             rejected_lines): are the flags about messages right?"
+            "{counted}; the commonest reason is {reason}: {detail} ({location}{key}, line {line}; \
+             table rejected_lines): are the flags about messages right?"
         ))
     }
 }

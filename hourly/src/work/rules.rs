@@ -36,10 +36,11 @@ impl WindowRun {
         if let Some((partition, place)) = example.filter(|_| is_refused) {
             let place = places::text(place);
             let why = format!(
-                "not written, because of {different_ticks} records its objects tell different symbols or times, offset {place} of \
-                 partition {partition} among them: was the topic made anew under the same name? Then the new one's objects \
-                 belong below a prefix and to a topic's name of their own; --allow-shrink, with a window that holds the \
-                 hour, writes it with the first object by key alone"
+                "not written, because of {different_ticks} records its objects tell different \
+                 symbols or times, offset {place} of partition {partition} among them: was the \
+                 topic made anew under the same name? Then the new one's objects belong below a \
+                 prefix and to a topic's name of their own; --allow-shrink, with a window that \
+                 holds the hour, writes it with the first object by key alone"
             );
             self.fail(due.stale.hour, &why);
         }
@@ -112,7 +113,7 @@ impl WindowRun {
         });
     }
 
-    /// Says once that hours are written again because their messages are read by other rules.
+    /// Logs once that hours are written again because their messages are read by other rules.
     pub(super) fn note_rewritten(&mut self, hour: Hour, known: &Computed) {
         let Some(others) = described(&known.decode_rules, &self.decode_rules) else {
             return;
@@ -132,14 +133,15 @@ impl WindowRun {
     /// Notes the hours of such objects as not written.
     pub(super) fn fail_refused(&mut self) {
         for (hour, otherwise) in std::mem::take(&mut self.refused_changes.hours) {
-            if self.failed_hours.contains(&hour) {
+            if self.outcomes.failed.contains(&hour) {
                 continue;
             }
             let TickCountChange { objects, before, now, is_less } = otherwise;
             let flag = if is_less { "--allow-shrink" } else { "--recompute" };
             let why = format!(
-                "not written, because by this run's rules of messages {objects} of its objects hold {now} ticks where \
-                 they held {before}: it stays as it is known; {flag}, with a window that holds it, writes it"
+                "not written, because by this run's rules of messages {objects} of its objects \
+                 hold {now} ticks where they held {before}: it stays as it is known; {flag}, with \
+                 a window that holds it, writes it"
             );
             self.fail(hour, &why);
         }
@@ -153,9 +155,9 @@ impl WindowRun {
         }
         let (before, ours) = differences(&known.decode_rules, &self.decode_rules);
         let why = format!(
-            "not written, because by this run's rules of messages it would have {now} ticks of the same objects where \
-             it has {}: then {before}, now {ours} (is a flag missing?); --recompute, with a window that holds it, \
-             writes it",
+            "not written, because by this run's rules of messages it would have {now} ticks of the \
+             same objects where it has {}: then {before}, now {ours} (is a flag missing?); \
+             --recompute, with a window that holds it, writes it",
             known.ticks
         );
         self.fail(hour, &why);
@@ -176,9 +178,10 @@ impl WindowRun {
         };
         let (theirs, ours) = differences(&example.decode_rules, &self.decode_rules);
         let why = format!(
-            "not written, because all of its objects would have to be read again, and {} of another --prefix, {} among \
-             them, were read by other rules of messages: theirs {theirs}, this run's {ours}. Read all prefixes \
-             of a database by the same flags (--map takes alternatives, as symbol=a|b)",
+            "not written, because all of its objects would have to be read again, and {} of \
+             another --prefix, {} among them, were read by other rules of messages: theirs \
+             {theirs}, this run's {ours}. Read all prefixes of a database by the same flags (--map \
+             takes alternatives, as symbol=a|b)",
             foreign.len(),
             example.object.key
         );
@@ -229,9 +232,10 @@ fn flags(decode_rules: &str) -> Vec<&str> {
 
 /// A flag without its value; all versions are called alike.
 fn name(flag: &str) -> &str {
-    match flag.starts_with("--") {
-        true => flag.split_once(' ').map_or(flag, |(name, _)| name),
-        false => "version",
+    if flag.starts_with("--") {
+        flag.split_once(' ').map_or(flag, |(name, _)| name)
+    } else {
+        "version"
     }
 }
 

@@ -32,11 +32,12 @@ impl WindowRun {
         self.name_deleted().await?;
         completeness::archive_lag(&mut self.db, self.archive_delay).await?;
         let (from, to) = (stretch.start, stretch.end);
-        self.progress.say(|| tracing::info!(%from, %to, "the hours from {from} to {to} are done"));
+        self.progress
+            .log_done(|| tracing::info!(%from, %to, "the hours from {from} to {to} are done"));
         // What was kept for later hours may be another's now.
         self.engine.forget_all();
         // Folders on either side may be of its next stretch, which reads them for its own hours.
-        self.listed_folders.clear();
+        self.folders.listed.clear();
         Ok(())
     }
 

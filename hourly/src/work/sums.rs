@@ -24,9 +24,10 @@ fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool, there: u64) -
         0
     });
     // Where nobody knows which records have expired, as many new ones are none of them.
-    let expired = match known.sum.is_none() && known.gone_objects > 0 {
-        true => known.ticks.saturating_sub(there).max(1),
-        false => 0,
+    let expired = if known.sum.is_none() && known.gone_objects > 0 {
+        known.ticks.saturating_sub(there).max(1)
+    } else {
+        0
     };
     // For ticks without offsets we know only their count, and how many of them came from objects
     // that are gone.
@@ -40,7 +41,7 @@ impl WindowRun {
         due: &HourToCompute<'a>,
     ) -> Result<Step<NewSums<'a>>, Failure> {
         let known_sum = due.known.and_then(|known| known.sum.as_ref());
-        let added: Vec<&Indexed> = due.objects.iter().filter(|object| !object.merged).collect();
+        let added: Vec<&Indexed> = due.objects.iter().filter(|object| !object.is_merged).collect();
         if due.has_foreign() {
             return self.sums_beside(due, known_sum, added).await;
         }
@@ -64,16 +65,17 @@ impl WindowRun {
         let Some(known) = due.known else {
             return Ok(Step::Done(NewSums::of_all(sum)));
         };
-        let merged = due.objects.iter().filter(|indexed| indexed.merged);
+        let merged = due.objects.iter().filter(|indexed| indexed.is_merged);
         let there = merged.clone().map(|indexed| indexed.ticks).sum();
         // Whatever was kept or noted of it: what it was made of is all there, as it was.
         let has_all_objects = known.gone_objects == 0
             && known.accounts_for(merged.count() as u64)
             && known.location == self.store.location()
             && !due.is_read_otherwise;
-        let lost = match has_all_objects && known.sum.is_none() {
-            true => 0,
-            false => lost(known, &sum, due.is_read_otherwise, there),
+        let lost = if has_all_objects && known.sum.is_none() {
+            0
+        } else {
+            lost(known, &sum, due.is_read_otherwise, there)
         };
         match lost {
             0 if self.skip_if_grown(due, known, &sum) => Ok(Step::Skipped),
@@ -93,7 +95,7 @@ impl WindowRun {
         let hour = due.stale.hour;
         let Some(before) = known.filter(|_| !due.needs_all()) else {
             self.fail_foreign(hour, due.foreign);
-            if !due.stale.replaced && !due.stale.reread && added.is_empty() {
+            if !due.stale.is_replaced && !due.stale.is_reread && added.is_empty() {
                 self.leave_as_it_is((hour, due.snapshot), due.foreign).await?;
             }
             return Ok(Step::Skipped);
@@ -129,12 +131,12 @@ impl WindowRun {
         }
         // What has expired cannot be read again, and stays as it is known; only new records come to
         // it. What was read in another way cannot be added to: the same records would count twice.
-        let may_be_known = due.stale.reread && sum.ticks_without_offsets() > 0;
+        let may_be_known = due.stale.is_reread && sum.ticks_without_offsets() > 0;
         let can_be_added_to = !due.is_read_otherwise && !may_be_known;
         let is_anew = due.is_forced && self.is_written_from_kept(&due.stale, Some(known));
         match &known.sum {
             Some(before)
-                if can_be_added_to && !due.stale.replaced && (is_anew || !added.is_empty()) =>
+                if can_be_added_to && !due.stale.is_replaced && (is_anew || !added.is_empty()) =>
             {
                 if is_anew {
                     self.note_written_from_kept(due.stale.hour, known, lost);
@@ -146,7 +148,7 @@ impl WindowRun {
             }
             Some(before)
                 if can_be_added_to
-                    && due.stale.replaced
+                    && due.stale.is_replaced
                     && known.location == self.store.location() =>
             {
                 self.grow(due, known, (before, lost), added).await
@@ -170,7 +172,7 @@ impl WindowRun {
         }
         // Where all its other objects are there, what is missing was in those that were replaced.
         let has_all_objects = known.gone_objects == 0 && known.location == self.store.location();
-        if !has_all_objects || !due.stale.replaced || due.is_read_otherwise {
+        if !has_all_objects || !due.stale.is_replaced || due.is_read_otherwise {
             return None;
         }
         let replaced: Vec<_> = added.iter().filter(|indexed| indexed.summed.is_some()).collect();
@@ -213,7 +215,8 @@ impl WindowRun {
             }
             (false, false) => {
                 format!(
-                    "their objects are no longer in {location}, and what was kept of them cannot be read"
+                    "their objects are no longer in {location}, and what was kept of them cannot \
+                     be read"
                 )
             }
         };
@@ -231,7 +234,7 @@ impl WindowRun {
         let is_kept = known.is_some_and(|known| {
             known.gone_objects > 0 && known.sum.is_some() && known.location == self.store.location()
         });
-        is_kept && !stale.replaced && !stale.reread && !self.may_shrink(stale.hour)
+        is_kept && !stale.is_replaced && !stale.is_reread && !self.may_shrink(stale.hour)
     }
 
     /// Whether by other rules the same objects hold more ticks than by those that the hour was
@@ -244,7 +247,7 @@ impl WindowRun {
             .map(|indexed| indexed.ticks)
             .sum();
         let is_more = sum.ticks > known.ticks + new;
-        let refuses = is_more && due.is_read_otherwise && !due.is_forced && !due.stale.replaced;
+        let refuses = is_more && due.is_read_otherwise && !due.is_forced && !due.stale.is_replaced;
         refuses && self.fail_more(due.stale.hour, known, sum.ticks)
     }
 
@@ -341,8 +344,8 @@ impl WindowRun {
     /// An object that this run has not read into the index, because it lies in a folder far off.
     fn fail_moved(&mut self, hour: Hour, other: &Indexed) {
         let why = format!(
-            "not written, because {} and others were read by other rules of messages, and hold none of its ticks by \
-             this run's: a window that covers {} reads them again",
+            "not written, because {} and others were read by other rules of messages, and hold \
+             none of its ticks by this run's: a window that covers {} reads them again",
             other.object.key, other.folder
         );
         self.fail(hour, &why);

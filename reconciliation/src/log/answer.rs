@@ -4,7 +4,7 @@
 use hourly::hour::Hour;
 use std::ops::Range;
 
-/// What Kafka has of a partition: the offsets [low, high), and where hours begin.
+/// Kafka's part of a partition: the offsets [low, high), and where hours begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRange {
     pub low: u64,

@@ -67,8 +67,8 @@ impl Log {
             tracing::warn!(
                 brokers,
                 %error,
-                "no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property): {error}; what PostgreSQL and the \
-                 archive hold is compared without it"
+                "no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property): \
+                 {error}; what PostgreSQL and the archive hold is compared without it"
             );
             return Ok(KafkaAccess::Unreachable);
         }
@@ -85,7 +85,7 @@ impl Log {
         }))
     }
 
-    /// What Kafka has of some hours, by partition.
+    /// Kafka's offsets of some hours, by partition.
     ///
     /// # Errors
     /// Brokers that do not answer.
@@ -112,7 +112,7 @@ impl Log {
         })
     }
 
-    /// What Kafka has of each partition.
+    /// Kafka's offsets of each partition.
     fn watermarks(&self) -> anyhow::Result<BTreeMap<i32, LogRange>> {
         let mut spans = BTreeMap::new();
         for partition in partitions(&self.consumer, &self.topic)? {
@@ -179,11 +179,12 @@ impl Log {
         for range in offset_ranges(offsets).into_iter().filter(|range| range.end > from) {
             let range = range.start.max(from)..range.end;
             let read = self
-                .read_range(partition, &range, &mut |offset, value, context| match offsets
-                    .contains(offset)
-                {
-                    true => each(offset, value, context),
-                    false => ControlFlow::Continue(()),
+                .read_range(partition, &range, &mut |offset, value, context| {
+                    if offsets.contains(offset) {
+                        each(offset, value, context)
+                    } else {
+                        ControlFlow::Continue(())
+                    }
                 })
                 .with_context(|| {
                     format!("read {}/{partition} from offset {} on", self.topic, range.start)

@@ -63,7 +63,11 @@ pub static MERGE_HOUR_BARS: LazyLock<String> = LazyLock::new(|| merge_bars("hour
 /// The statement for the table of a unit of time, whose column of the bar's start has the unit's
 /// name.
 fn merge_bars(unit: &str) -> String {
-    MERGE_BARS.replace("{{table}}", &format!("{unit}_bars")).replace("{{start}}", unit)
+    MERGE_BARS
+        .replace("{{table}}", &format!("{unit}_bars"))
+        .replace("{{start}}", unit)
+        .replace("{{is_earlier}}", include_str!("../../sql/store/merge_bars_is_earlier.sql.in"))
+        .replace("{{is_later}}", include_str!("../../sql/store/merge_bars_is_later.sql.in"))
 }
 
 pub const MISSING_RIGHTS: &str = include_str!("../../sql/store/missing_rights.sql");

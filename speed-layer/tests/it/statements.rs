@@ -20,7 +20,11 @@ async fn every_statement_of_sql_fits_the_schema() {
     }
     let merge = include_str!("../../sql/store/merge_bars.sql.in");
     for (table, start) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
-        let merge = merge.replace("{{table}}", table).replace("{{start}}", start);
+        let merge = merge
+            .replace("{{table}}", table)
+            .replace("{{start}}", start)
+            .replace("{{is_earlier}}", include_str!("../../sql/store/merge_bars_is_earlier.sql.in"))
+            .replace("{{is_later}}", include_str!("../../sql/store/merge_bars_is_later.sql.in"));
         let prepared = connection.prepare(AssertSqlSafe(merge).into_sql_str()).await;
         prepared.unwrap_or_else(|error| panic!("merging into {table}: {error}"));
     }

@@ -73,7 +73,7 @@ impl S3Store {
     }
 }
 
-/// What is right for small answers is too short for large objects. `size`: of the object in bytes.
+/// Timeouts of small answers are too short for large objects. `size`: of the object in bytes.
 fn patient(size: u64) -> Builder {
     let attempt = WRITE_TIMEOUT + Duration::from_secs(size / WRITE_PACE);
     let timeouts = TimeoutConfig::builder()

@@ -105,7 +105,7 @@ pub fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     Some(*head)
 }
 
-/// What is not as this program writes it.
+/// Error of a page that is not as this program writes it.
 pub fn error(what: &str) -> ParquetError {
     ParquetError::General(what.to_owned())
 }
