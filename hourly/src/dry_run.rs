@@ -9,6 +9,7 @@ use crate::lake::FromLake;
 use crate::output::print;
 use crate::progress::size;
 use crate::survey::{ChangeKind, Survey, compare};
+use crate::work::whereabouts::Whereabouts;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
@@ -42,7 +43,13 @@ pub async fn run(
     let decode_rules = args.archive.format().describe();
     let has_tables = find_tables(&mut db).await?;
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
-    for folder in args.below.prefix.folders(plan.around(&plan.window)) {
+    let folders = args.below.prefix.folders(plan.around(&plan.window));
+    if has_tables {
+        let emptied = args.allow_shrink.then_some(&plan.window);
+        let mut whereabouts = Whereabouts::of(&mut db, store, args.archive_moved).await?;
+        whereabouts.check(&mut db, store, &folders, emptied).await?;
+    }
+    for folder in folders {
         let listing = match store.list(&folder.prefix).await {
             Err(error) if error.is_of_one_folder() => {
                 let why = format!("not written: {}{}: {error}", store.location(), folder.prefix);
