@@ -4,6 +4,7 @@ use crate::flags::{
     ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, Plan, PrefixArg, span,
 };
 use crate::lake::{FromLake, SourceArgs};
+use crate::work::rules::rules;
 use clap::Parser;
 use rustc_hash::FxHasher;
 use service::Failure;
@@ -55,7 +56,9 @@ pub struct Args {
 
     /// Compute hours of the window from the objects that are there now, even where they lose
     /// records that way: those of objects which were deleted, or which hold fewer ticks by other
-    /// flags about messages. Without it a computed hour keeps what it knows.
+    /// flags about messages. Without it a computed hour keeps what it knows. An hour that would lose
+    /// all of its records, and was computed by other flags about messages, is not written, unless
+    /// --recompute stands beside it.
     #[arg(long, help_heading = "What to do")]
     pub allow_shrink: bool,
 
@@ -115,7 +118,8 @@ impl Args {
         let lake = if self.lake.from_lake == FromLake::Never { " --from-lake never" } else { "" };
         format!(
             "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} \
-             --slack {slack:?}{recompute}{shrink}{moved}{share}{engine}{lake}"
+             --slack {slack:?}{recompute}{shrink}{moved}{share}{engine}{lake} {}",
+            rules(&self.archive.format().describe())
         )
     }
 

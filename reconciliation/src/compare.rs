@@ -89,6 +89,8 @@ pub struct HourComparison<'a> {
     pub presumed_ends: &'a BTreeMap<i32, u64>,
     /// Lines of the archive that are no ticks, as far as `realtime_stock` has ticks of them.
     pub no_ticks: &'a NoTicks,
+    /// Kafka has answered what it has.
+    pub is_kafka_asked: bool,
 }
 
 /// What expired objects without offsets held of a partition.
@@ -728,8 +730,16 @@ impl HourComparison<'_> {
             );
         }
         if let Some(offsets) = lost.unaccounted.get(&(self.hour, partition)) {
-            let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could tell whether of ticks \
-                        (--kafka-brokers)";
+            let what = match self.is_kafka_asked {
+                true => {
+                    "offset[s] [is|are] in no table and not in the archive, and Kafka no longer has [it|them]: nobody can \
+                     tell whether of ticks"
+                }
+                false => {
+                    "offset[s] [is|are] in no table and not in the archive; only Kafka could tell whether of ticks \
+                     (--kafka-brokers)"
+                }
+            };
             let count = inflected(offsets.len(), what);
             outcome.find(Status::Open, format!("{count}: {}", named(offsets.iter())));
         }

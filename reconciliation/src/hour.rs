@@ -197,6 +197,7 @@ impl Verification {
             differing_values: part.differing_values(hour),
             presumed_ends: &part.archived.presumed_ends,
             no_ticks: &part.no_ticks,
+            is_kafka_asked: topic.is_log_known(),
         };
         sides.compare()
     }
@@ -320,6 +321,8 @@ fn compare_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archi
         Some(summed) if summed != archived && computed.summed.0 != archived => {
             let cure = match is_read_otherwise {
                 true => " by these flags",
+                // Which of the two it is to be is said beside it.
+                false if !computed.is_of_this_archive => ", and is another one (--bucket)",
                 false => ": run batch-layer over this hour (--hour)",
             };
             let detail = format!(

@@ -5,6 +5,7 @@ use super::archive::Archived;
 use super::earlier::Earlier;
 use super::gathered::{GatheredMissing, OtherHours, UnaccountedRecord};
 use super::log::{Log, Span};
+use super::rejects::NoTicks;
 use super::tables::{self, NonTickOffsets, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
@@ -39,6 +40,17 @@ pub struct Lost {
     pub rejected: OffsetsByHour,
     /// The messages with ticks of each partition.
     pub messages: BTreeMap<i32, RoaringTreemap>,
+}
+
+impl Lost {
+    /// Forgets offsets that are accounted for after all: the archive has their lines, which are no
+    /// ticks.
+    pub(super) fn explain(&mut self, lines: &NoTicks) {
+        for ((_, partition), offsets) in &mut self.unaccounted {
+            *offsets = std::mem::take(offsets).without(&lines.of(*partition));
+        }
+        self.unaccounted.retain(|_, offsets| !offsets.is_empty());
+    }
 }
 
 /// What is looked at.

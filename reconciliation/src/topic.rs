@@ -369,6 +369,11 @@ impl Topic {
         Ok(())
     }
 
+    /// Whether Kafka has answered.
+    pub const fn is_log_known(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// What there is to say of an hour of which Kafka has messages of a topic that was made anew
     /// since it was read.
     pub fn describe_anew(

@@ -13,6 +13,7 @@ mod changes;
 mod completeness;
 mod cover;
 mod damage;
+mod elsewhere;
 mod expired;
 mod export;
 mod failures;

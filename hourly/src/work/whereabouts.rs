@@ -59,7 +59,8 @@ impl Whereabouts {
         for some in folders.chunks(FOLDERS_AT_ONCE) {
             let prefixes: Vec<&str> = some.iter().map(|folder| &*folder.prefix).collect();
             let known = db.known_elsewhere(&prefixes, &location, emptied.is_some()).await?;
-            let known_of = |folder: &Folder| known.get(&*folder.prefix).map_or(&[][..], Vec::as_slice);
+            let known_of =
+                |folder: &Folder| known.get(&*folder.prefix).map_or(&[][..], Vec::as_slice);
             let asked = some.iter().filter(|folder| !known_of(folder).is_empty());
             let mut listings = store.listings(asked.cloned().collect());
             while let Some((folder, listing)) = listings.next().await {
