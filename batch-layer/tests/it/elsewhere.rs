@@ -52,7 +52,9 @@ async fn a_bucket_that_has_none_of_the_known_objects_is_refused_and_changes_noth
 #[tokio::test]
 async fn an_hour_whose_objects_have_expired_is_not_emptied_from_another_bucket() {
     let (world, other) = computed().await;
-    world.expire(&key(10, 0, 10_000)).await;
+    for hour in 9..11 {
+        world.expire(&key(hour, 0, hour * 1000)).await;
+    }
     world.run_ok(&DAY).await;
     let before = world.footprint().await;
     let shrink = [&AT_TEN[..], &["--allow-shrink", "--bucket", other.name()]].concat();
@@ -84,7 +86,7 @@ async fn an_archive_that_moved_without_its_objects_is_one_when_a_person_says_so(
     let before = world.summary().await;
     let there = [&DAY[..], &["--bucket", other.name()]].concat();
     let outcome = world.run_ok(&[&there[..], &["--archive-moved"]].concat()).await;
-    assert!(outcome.stderr.contains("2 objects are gone from the archive"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("1 object is gone from the archive"), "{}", outcome.stderr);
     assert_eq!(world.summary().await, before, "what is known stays");
     let ticks = some_ticks(11, 0, 11_000, 20);
     other.put(&key(11, 0, 11_000), lines(&ticks)).await.unwrap();
