@@ -4,6 +4,7 @@ use crate::flags::{
     ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, HourPlan, PrefixArg, span,
 };
 use crate::lake::{FromLake, SourceArgs};
+use crate::work::rules::rules;
 use clap::Parser;
 use rustc_hash::FxHasher;
 use service::Failure;
@@ -55,9 +56,17 @@ pub struct Args {
 
     /// Compute hours of the window from the objects that are there now, even where they lose
     /// records that way: those of objects which were deleted, or which hold fewer ticks by other
-    /// flags about messages. Without it a computed hour keeps what it knows.
+    /// flags about messages. Without it a computed hour keeps what it knows. An hour that would lose
+    /// all of its records, and was computed by other flags about messages, is not written, unless
+    /// --recompute stands beside it.
     #[arg(long, help_heading = "What to do")]
     pub allow_shrink: bool,
+
+    /// The archive has moved to this --bucket for good, without the objects that hours were computed
+    /// from: these count as gone. Without it a run ends, with 2, where it finds none of those of
+    /// its window, as with a wrong --bucket.
+    #[arg(long, help_heading = "What to do")]
+    pub archive_moved: bool,
 
     /// Share the hours with other runs of the same --from, --to and flags about messages that are
     /// started with --share, as for a long backfill: each works on other hours, and one that dies
@@ -102,13 +111,15 @@ impl Args {
         let HourArgs { grace, slack, .. } = &self.hours;
         let recompute = if self.recompute { " --recompute" } else { "" };
         let shrink = if self.allow_shrink { " --allow-shrink" } else { "" };
+        let moved = if self.archive_moved { " --archive-moved" } else { "" };
         let (from, to) = (plan.window.start, plan.window.end);
         let share = if self.share { " --share" } else { "" };
         let engine = if self.engine.engine == EngineKind::Spark { " --engine spark" } else { "" };
         let lake = if self.lake.from_lake == FromLake::Never { " --from-lake never" } else { "" };
         format!(
             "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} \
-             --slack {slack:?}{recompute}{shrink}{share}{engine}{lake}"
+             --slack {slack:?}{recompute}{shrink}{moved}{share}{engine}{lake} {}",
+            rules(&self.archive.format().describe())
         )
     }
 

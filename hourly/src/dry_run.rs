@@ -6,9 +6,11 @@ use crate::flags::HourPlan;
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::lake::FromLake;
+use crate::losses::Losses;
 use crate::output::print;
 use crate::progress::size;
 use crate::survey::{ChangeKind, Survey, compare};
+use crate::work::whereabouts::Whereabouts;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
@@ -26,7 +28,8 @@ struct Todo {
 }
 
 /// Prints, for each hour with something to do, why, and how much there is to read. Lists and
-/// queries, writes nothing.
+/// queries, writes nothing. Objects are read that were read by other flags about messages: how many
+/// records these would take out is known by that alone.
 ///
 /// An object that was never read is counted in the hour of its folder: only reading it would tell
 /// its ticks' hours.
@@ -42,7 +45,14 @@ pub async fn run(
     let decode_rules = args.archive.format().describe();
     let has_tables = find_tables(&mut db).await?;
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
-    for folder in args.below.prefix.folders(plan.around(&plan.window)) {
+    let mut losses = Losses::new(args, store);
+    let folders = args.below.prefix.folders(plan.around(&plan.window));
+    if has_tables {
+        let emptied = args.allow_shrink.then_some(&plan.window);
+        let mut whereabouts = Whereabouts::of(&mut db, store, args.archive_moved).await?;
+        whereabouts.check(&mut db, store, &folders, emptied).await?;
+    }
+    for folder in folders {
         let listing = match store.list(&folder.prefix).await {
             Err(error) if error.is_of_one_folder() => {
                 let why = format!("not written: {}{}: {error}", store.location(), folder.prefix);
@@ -60,9 +70,13 @@ pub async fn run(
         let survey =
             compare(&folder, listing, known, &args.archive.file_name, true, |_| args.recompute);
         note_folder(&folder, &survey, &mut hours);
+        losses.look_at(&mut db, survey).await?;
     }
     if has_tables {
         note_stale(&mut db, plan, &mut hours).await?;
+        for (hour, why) in losses.of_hours(&mut db, plan).await? {
+            hours.entry(hour).or_default().why.push(why);
+        }
     }
     let may_be_less = args.recompute && args.lake.from_lake != FromLake::Never;
     print(&text(&hours, plan, may_be_less)).map_err(Failure::Infrastructure)

@@ -14,7 +14,8 @@ pub use broken::BrokenSummary;
 pub use lines::{CommonReject, FolderLines};
 pub use newest::{NewestPlaces, newest_of};
 pub use object::{
-    DeletedUnsummed, Fingerprints, InSums, Indexed, KnownObject, KnownObjects, ObjectWithoutOffsets,
+    DeletedUnsummed, Fingerprints, InSums, Indexed, KnownElsewhere, KnownObject, KnownObjects,
+    ObjectWithoutOffsets,
 };
 pub use snapshot::IndexSnapshot;
 pub use write::{IndexedHour, IndexedObject, forget_emptied, not_stale};
@@ -177,6 +178,48 @@ impl BatchDb {
         let statement =
             pg::query_scalar(include_str!("../sql/index/is_prefix_known.sql")).bind(prefix);
         self.fetch_one("reading archive_objects in", statement).await
+    }
+
+    /// Whether hours were computed from another place than `location`.
+    pub async fn is_elsewhere_known(&mut self, location: &str) -> Result<bool, Failure> {
+        let statement =
+            pg::query_scalar(include_str!("../sql/index/is_elsewhere_known.sql")).bind(location);
+        self.fetch_one("reading batch_hours in", statement).await
+    }
+
+    /// Objects below some folders, by folder, of which an hour was computed from another place than
+    /// `location`. `with_gone`: those that were gone as well.
+    pub async fn known_elsewhere(
+        &mut self,
+        prefixes: &[&str],
+        location: &str,
+        with_gone: bool,
+    ) -> Result<FxHashMap<String, Vec<KnownElsewhere>>, Failure> {
+        let statement = pg::query_as(include_str!("../sql/index/known_elsewhere.sql"))
+            .bind(prefixes)
+            .bind(location)
+            .bind(with_gone);
+        let rows: Vec<(String, String, String, i64, String)> =
+            self.fetch_all("reading the index in", statement).await?;
+        let mut folders: FxHashMap<String, Vec<KnownElsewhere>> = FxHashMap::default();
+        for (folder, key, etag, size, location) in rows {
+            let known = KnownElsewhere { key, etag, size: size.cast_unsigned(), location };
+            folders.entry(folder).or_default().push(known);
+        }
+        Ok(folders)
+    }
+
+    /// From which other place than `location` an hour of a range was computed, the last one first.
+    pub async fn computed_elsewhere(
+        &mut self,
+        hours: &Range<Hour>,
+        location: &str,
+    ) -> Result<Option<String>, Failure> {
+        let statement = pg::query_scalar(include_str!("../sql/index/computed_elsewhere.sql"))
+            .bind(Timestamptz(hours.start.start()))
+            .bind(Timestamptz(hours.end.start()))
+            .bind(location);
+        self.fetch_optional("reading batch_hours in", statement).await
     }
 
     /// The oldest hour that anything is known of.

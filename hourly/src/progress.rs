@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 /// How often a log says where a long run stands.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+/// How often it says how many hours are done, behind the first time. Where nothing is to do,
+/// thousands pass in a second.
+const HOURS_EVERY: Duration = Duration::from_secs(5);
 
 /// Tells the one who started the run how far it is.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Progress {
     objects: u64,
     bytes: u64,
     last_log: Instant,
+    /// `None` until it has said how many hours are done.
+    hours_logged: Option<Instant>,
 }
 
 impl Progress {
@@ -33,7 +38,8 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, quiet, hours, objects: 0, bytes: 0, last_log: Instant::now() }
+        let last_log = Instant::now();
+        Self { bar, quiet, hours, objects: 0, bytes: 0, last_log, hours_logged: None }
     }
 
     /// One more object was read.
@@ -51,13 +57,19 @@ impl Progress {
 
     /// The first `done` hours of the window are done.
     pub fn hours_done(&mut self, done: u64) {
-        match &self.bar {
-            Some(bar) => bar.set_position(done),
-            None if !self.quiet && done < self.hours => {
-                tracing::info!(done, hours = self.hours, "{done} of {} hours done", self.hours);
-            }
-            None => {}
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        } else if !self.quiet && done < self.hours && self.is_time_for_hours(Instant::now()) {
+            tracing::info!(done, hours = self.hours, "{done} of {} hours done", self.hours);
         }
+    }
+
+    fn is_time_for_hours(&mut self, now: Instant) -> bool {
+        let is_time = self.hours_logged.is_none_or(|last| now - last >= HOURS_EVERY);
+        if is_time {
+            self.hours_logged = Some(now);
+        }
+        is_time
     }
 
     /// Lets `log` say what was done; on a terminal the bar shows it.
@@ -87,4 +99,18 @@ impl Progress {
 #[must_use]
 pub fn size(bytes: u64) -> String {
     indicatif::DecimalBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_that_pass_in_no_time_are_said_once_and_then_every_few_seconds() {
+        let mut progress = Progress::new(9, false);
+        let begin = Instant::now();
+        let said = [0, 1, 4_999, 5_000, 5_001, 11_000]
+            .map(|millis| progress.is_time_for_hours(begin + Duration::from_millis(millis)));
+        assert_eq!(said, [true, false, false, true, false, true]);
+    }
 }

@@ -15,6 +15,7 @@ mod lines;
 pub mod rules;
 mod stretch;
 mod sums;
+pub mod whereabouts;
 
 use crate::archive::{FileNameTemplate, Folder, Object, ObjectStore, PrefixTemplate};
 use crate::args::Args;
@@ -39,6 +40,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use whereabouts::Whereabouts;
 
 /// How many hours are indexed before the first of them is computed.
 const INDEX_HOURS: i64 = 72;
@@ -54,6 +56,8 @@ pub struct WindowRun {
     decode_rules: Arc<str>,
     recompute: bool,
     allow_shrink: bool,
+    has_moved: bool,
+    whereabouts: Whereabouts,
     /// Hours of which raw objects were deleted because the lake has them.
     covered_hours: BTreeSet<Hour>,
     plan: HourPlan,
@@ -163,6 +167,8 @@ impl WindowRun {
             decode_rules: args.archive.format().describe().into(),
             recompute: args.recompute,
             allow_shrink: args.allow_shrink,
+            has_moved: args.archive_moved,
+            whereabouts: Whereabouts::Unsure,
             covered_hours: BTreeSet::new(),
             plan,
             engine: Engine::new(
@@ -252,7 +258,16 @@ impl WindowRun {
         if self.allow_shrink {
             self.covered_hours = covered::hours(&mut self.db, &self.plan.window).await?;
         }
-        self.find_folders().await
+        self.find_folders().await?;
+        self.whereabouts = Whereabouts::of(&mut self.db, &self.store, self.has_moved).await?;
+        let folders = self.template.folders(self.plan.around(&self.plan.window));
+        self.check_whereabouts(&folders).await
+    }
+
+    /// Whether the store is the one in which the known objects of some folders lie.
+    async fn check_whereabouts(&mut self, folders: &[Folder]) -> Result<(), Failure> {
+        let emptied = self.allow_shrink.then_some(&self.plan.window);
+        self.whereabouts.check(&mut self.db, &self.store, folders, emptied).await
     }
 
     /// Marks hours that the flags ask for, changed or not.

@@ -89,6 +89,8 @@ pub struct HourComparison<'a> {
     pub presumed_ends: &'a BTreeMap<i32, u64>,
     /// Lines of the archive that are no ticks, as far as `realtime_stock` has ticks of them.
     pub non_ticks: &'a NonTicks,
+    /// Kafka has answered what it has.
+    pub is_kafka_asked: bool,
 }
 
 /// Expired ticks of a partition whose objects had no offsets.
@@ -742,8 +744,13 @@ impl HourComparison<'_> {
             );
         }
         if let Some(offsets) = lost.unaccounted.get(&(self.hour, partition)) {
-            let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could \
-                        tell whether of ticks (--kafka-brokers)";
+            let what = if self.is_kafka_asked {
+                "offset[s] [is|are] in no table and not in the archive, and Kafka no longer has \
+                 [it|them]: nobody can tell whether of ticks"
+            } else {
+                "offset[s] [is|are] in no table and not in the archive; only Kafka could tell \
+                 whether of ticks (--kafka-brokers)"
+            };
             let count = inflected(offsets.len(), what);
             outcome.find(Status::Open, format!("{count}: {}", named(offsets.iter())));
         }

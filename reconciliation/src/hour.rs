@@ -202,6 +202,7 @@ impl Verification {
             differing_values: part.differing_values(hour),
             presumed_ends: &part.archived.presumed_ends,
             non_ticks: &part.non_ticks,
+            is_kafka_asked: topic.is_log_known(),
         };
         sides.compare()
     }
@@ -331,6 +332,9 @@ fn compare_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archi
         Some(summed) if summed != archived && computed.summed.0 != archived => {
             let cure = if *is_read_otherwise {
                 " by these flags"
+            } else if !computed.is_of_this_archive {
+                // Which of the two it is to be is said beside it.
+                ", and is another one (--bucket)"
             } else {
                 ": run batch-layer over this hour (--hour)"
             };

@@ -55,8 +55,10 @@ impl Verification {
         }
         for part in &mut span.parts {
             let missing = rejects::missing(&part.realtime, &part.archived.holdings, &part.expired);
-            let found = Box::pin(self.archive.read_rejects(&part.archived, &missing));
+            let asked = (&missing, &part.lost.unaccounted);
+            let found = Box::pin(self.archive.read_rejects(&part.archived, asked));
             part.non_ticks = found.await?;
+            part.lost.explain(&part.non_ticks);
         }
         for part in span.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
             part.blurred_holdings[1] =

@@ -9,6 +9,7 @@ use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use hourly::rules::described;
 use hourly::state;
+use hourly::whereabouts::bucket_of;
 use service::Failure;
 use service::pg;
 use service::pg::Timestamptz;
@@ -104,8 +105,10 @@ impl RecordedHour {
     #[must_use]
     pub fn is_elsewhere(&self, location: &str) -> Option<String> {
         let words = format!(
-            "batch_hours says that the hour was computed from {}, and not from {location}: {ANEW}",
-            self.location
+            "batch_hours says that the hour was computed from {}, and not from {location}: give --bucket {}; only where \
+             the archive has moved for good, {ANEW}",
+            self.location,
+            bucket_of(&self.location)
         );
         (self.location != location).then_some(words)
     }

@@ -1,7 +1,8 @@
-//! [`NonTicks`]: ticks of `realtime_stock` whose lines the archive has, and which are none by the
-//! flags of this comparison. Nothing will ever come of them.
+//! [`NonTicks`]: ticks of `realtime_stock`, and offsets that no table has, whose lines the archive
+//! has, and which are no ticks by the flags of this comparison. Nothing will ever come of them.
 
 use crate::archive::{Archive, Archived};
+use crate::lost::Holes;
 use crate::stop::stopped_comparing;
 use common::decode::DecodedTick;
 use common::{Reason, Reject};
@@ -9,7 +10,7 @@ use futures::stream::{self, StreamExt};
 use hourly::archive::Body;
 use hourly::holdings::{Holdings, OffsetsByHour};
 use hourly::reader::{IN_FLIGHT, ReadError};
-use hourly::scan::{self, Line, LinePosition, ScanError, ScanOptions, Visitor, places};
+use hourly::scan::{self, Line, LinePosition, Runs, ScanError, ScanOptions, Visitor, places};
 use roaring::RoaringTreemap;
 use service::Failure;
 use std::collections::BTreeMap;
@@ -27,7 +28,23 @@ struct Lines {
 }
 
 /// Messages that are asked for, by partition.
-type MessagesByPartition = BTreeMap<i32, RoaringTreemap>;
+#[derive(Default)]
+struct Asked {
+    ticks: BTreeMap<i32, RoaringTreemap>,
+    holes: Vec<(i32, Runs)>,
+}
+
+impl Asked {
+    fn is_empty(&self) -> bool {
+        self.ticks.is_empty() && self.holes.is_empty()
+    }
+
+    fn contains(&self, partition: i32, offset: u64) -> bool {
+        let is_within = |(of, holes): &(i32, Runs)| *of == partition && holes.contains(offset);
+        self.ticks.get(&partition).is_some_and(|ticks| ticks.contains(offset))
+            || self.holes.iter().any(is_within)
+    }
+}
 
 impl NonTicks {
     /// The places, of some, whose lines were rejected, by reason, each with the sentence of one.
@@ -43,6 +60,12 @@ impl NonTicks {
             }
         }
         found
+    }
+
+    /// The messages of a partition.
+    pub(super) fn of(&self, partition: i32) -> RoaringTreemap {
+        let of_partition = self.0.iter().filter(|((of, _), _)| *of == partition);
+        of_partition.fold(RoaringTreemap::new(), |all, (_, lines)| all | &lines.messages)
     }
 
     pub(super) fn add(&mut self, partition: i32, offset: u64, reject: &Reject) {
@@ -84,7 +107,7 @@ pub fn missing(realtime: &Holdings, archive: &Holdings, expired: &OffsetsByHour)
 }
 
 impl Archive {
-    /// Looks for lines at some places among those that are no ticks. What is no longer there as it
+    /// Looks for lines at some places, and in some holes, among those that are no ticks. What is no longer there as it
     /// was is left out.
     ///
     /// # Errors
@@ -92,12 +115,14 @@ impl Archive {
     pub async fn read_rejects(
         &self,
         archived: &Archived,
-        places: &OffsetsByHour,
+        (places, holes): (&OffsetsByHour, &Holes),
     ) -> Result<NonTicks, Failure> {
-        let mut asked = MessagesByPartition::new();
+        let mut asked = Asked::default();
         for ((_, partition), places) in places {
-            *asked.entry(*partition).or_default() |= places::messages(places);
+            *asked.ticks.entry(*partition).or_default() |= places::messages(places);
         }
+        let holes = holes.iter().map(|((_, partition), holes)| (*partition, holes.clone()));
+        asked.holes = holes.collect();
         let asked = Arc::new(asked);
         let objects: Vec<_> =
             if asked.is_empty() { Vec::new() } else { archived.with_rejects().cloned().collect() };
@@ -122,11 +147,7 @@ impl Archive {
     }
 }
 
-fn of_object(
-    body: Body,
-    options: &ScanOptions,
-    asked: &MessagesByPartition,
-) -> Result<NonTicks, ScanError> {
+fn of_object(body: Body, options: &ScanOptions, asked: &Asked) -> Result<NonTicks, ScanError> {
     let mut looking = Looking { options, asked, found: NonTicks::default() };
     match scan::visit(body, options, &mut looking) {
         Ok(()) => Ok(looking.found),
@@ -136,7 +157,7 @@ fn of_object(
 
 struct Looking<'a> {
     options: &'a ScanOptions,
-    asked: &'a MessagesByPartition,
+    asked: &'a Asked,
     found: NonTicks,
 }
 
@@ -146,7 +167,7 @@ impl Visitor for Looking<'_> {
     fn reject(&mut self, line: &Line<'_>, _: u16, reject: Reject) {
         let Some(position) = scan::kafka_position_of(line, self.options) else { return };
         let Ok(offset) = u64::try_from(position.offset) else { return };
-        if self.asked.get(&position.partition).is_some_and(|asked| asked.contains(offset)) {
+        if self.asked.contains(position.partition, offset) {
             self.found.add(position.partition, offset, &scan::of_archive(reject));
         }
     }

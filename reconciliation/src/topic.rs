@@ -384,6 +384,11 @@ impl ComparedTopic {
         Ok(())
     }
 
+    /// Whether Kafka has answered.
+    pub const fn is_log_known(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// What there is to say of an hour of which Kafka has messages of a topic that was created
     /// again since it was read.
     pub fn describe_anew(

@@ -245,6 +245,15 @@ impl Store {
 
     fn rolled_back(&self, moved: Moved) -> StoreError {
         self.shared.metrics.fences.inc();
+        if moved.found.is_none() {
+            // What is read then, if anything, is said when it is asked where to begin.
+            return StoreError::Fenced(format!(
+                "the row of {} in kafka_offsets is gone, where {} was committed: somebody has deleted it, or the database \
+                 is an older state of itself",
+                self.name(moved.at),
+                moved.expected
+            ));
+        }
         StoreError::Fenced(format!(
             "the database is an older state of itself: the stored offset of {} is {}, but {} was \
              committed; what is missing is read again",

@@ -413,6 +413,22 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
     }
 }
 
+/// Its folder is looked at for the sake of the hour beside it.
+#[tokio::test]
+async fn an_hour_outside_of_the_window_is_complete_again_as_soon_as_its_deleted_object_is_back() {
+    let world = agreeing().await;
+    let (object, ticks) = (key(10, 1, 10_000), some_ticks(10, 1, 10_000, 400));
+    let at_eleven = ["--hour", "2025-06-02T11"];
+    world.bucket.delete(&object).await.unwrap();
+    world.run_ok(&at_eleven).await;
+    let said = world.rows(STATUS_OF_TEN).await;
+    assert!(said[0].contains("incomplete one of its objects was deleted"), "{said:?}");
+    world.put(&object, &ticks).await;
+    world.run_ok(&at_eleven).await;
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+    assert!(world.rows(STATUS_OF_TEN).await[0].starts_with("complete"));
+}
+
 /// An hour with an object that was read while another one held the hour back. Gives their keys, and
 /// what they hold.
 async fn held_back(is_computed: bool) -> (World, [String; 2], [String; 2]) {

@@ -142,6 +142,25 @@ async fn without_kafka_a_message_counts_as_rejected_where_no_element_is_missing_
     assert!(outcome.stdout.contains("(--kafka-brokers): offsets 9500"), "{}", outcome.stdout);
 }
 
+#[tokio::test]
+async fn an_offset_whose_line_the_archive_has_and_which_is_no_tick_is_accounted_for() {
+    let world = agreeing().await;
+    let line = "{\"symbol\":\"\",\"kafka_partition\":0,\"kafka_offset\":9450}\n";
+    let text = lines(&some_ticks(9, 0, 9000, 400)) + line;
+    world.bucket.put(&key(9, 0, 9000), text).await.unwrap();
+    world.run_ok(&HOURS).await;
+    let forget = async |offset| {
+        let of = "delete from rejected_ticks where kafka_partition = 0 and kafka_offset";
+        world.execute(&format!("{of} = {offset}")).await;
+        verify(&world, &HOURS).await
+    };
+    let outcome = forget(9450).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let outcome = forget(9451).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("(--kafka-brokers): offsets 9451"), "{}", outcome.stdout);
+}
+
 /// What docs/operations.md says to do under HourNotReconciled: what stands before `\\copy`, its own
 /// statement, and what comes behind it.
 fn runbook() -> [String; 3] {

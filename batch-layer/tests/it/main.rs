@@ -14,6 +14,7 @@ mod changes;
 mod completeness;
 mod cover;
 mod damage;
+mod elsewhere;
 mod expired;
 mod export;
 mod failures;

@@ -82,6 +82,36 @@ async fn a_run_without_the_flags_of_the_others_takes_nothing_away_and_says_so() 
 }
 
 #[tokio::test]
+async fn a_forgotten_flag_beside_allow_shrink_empties_no_hour_and_a_dry_run_tells_before() {
+    let world = computed().await;
+    let before = world.summary().await;
+    let shrink = with(&FORGOTTEN, &["--allow-shrink"]);
+    for (flags, word) in [
+        (&FORGOTTEN[..], "without 400 of its 400 records, computed by other rules of messages: "),
+        (&shrink, "--allow-shrink would take out 400 of its 400 records, computed by other rules"),
+        (&["--allow-shrink"], "0 hours, 0 objects"),
+    ] {
+        let outcome = world.run_ok(&with(&with(&DAY, flags), &["--dry-run"])).await;
+        assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    }
+    let outcome = world.run(&with(&DAY, &shrink)).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    let word = "hour 2025-06-02T10:00Z: not written, because it would lose all its 400 records, and was computed by other \
+                rules of messages: then `--map ";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    assert_eq!(world.summary().await, before);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, before);
+    assert_eq!(
+        world.number("select count(*) from stale_hours").await,
+        0,
+        "nothing is to be mended"
+    );
+    world.run(&with(&with(&DAY, &shrink), &["--recompute"])).await;
+    assert_eq!(world.summary().await, [""; 0], "a person has said it twice");
+}
+
+#[tokio::test]
 async fn an_hour_that_would_lose_a_part_by_other_rules_keeps_it_unless_a_person_says_otherwise() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 100);

@@ -5,7 +5,12 @@ with asked (hour) as
     (select unnest($1::timestamptz[])
      union select unnest($4::timestamptz[])
      union select hour from deleted_objects where hour <= now() - interval '1 hour'
-     union select hour from archive_hours where is_by_offsets),
+     union select hour from archive_hours where is_by_offsets
+     -- Where these are there again, nothing else asks about an hour outside of the window.
+     union select hour from archive_hours
+           where status = 'incomplete'
+             and (reason like '% of its objects % deleted, though %'
+                  or reason like '% of its objects % gone before %')),
 judged as
     (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks, m.why as hole,
             case when c.missing > 0 then c.example end as example,

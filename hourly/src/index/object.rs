@@ -27,6 +27,25 @@ pub struct KnownObject {
 /// What the index knows of a folder's objects, by their key.
 pub type KnownObjects = FxHashMap<String, KnownObject>;
 
+/// An object of which an hour was computed from another place than this store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownElsewhere {
+    pub key: String,
+    pub etag: String,
+    pub size: u64,
+    /// That place.
+    pub location: String,
+}
+
+impl KnownElsewhere {
+    /// Whether it is what a listing shows. Of an object that was copied in parts the etag is
+    /// another one; of one that has the same name by chance both are.
+    #[must_use]
+    pub fn is(&self, object: &Object) -> bool {
+        *self.key == *object.key && (self.size == object.size || self.etag == object.etag)
+    }
+}
+
 /// An object that holds ticks of an hour.
 #[derive(Debug, Clone)]
 pub struct Indexed {

@@ -51,6 +51,7 @@ impl WindowRun {
                 |prefix: &Arc<str>| known.contains(&**prefix) || broken.contains_key(prefix);
             folders.retain(|folder| is_there(folder) || was_read(&folder.prefix));
         }
+        self.check_whereabouts(&folders).await?;
         let moved = self.index_once(folders, self.recompute).await?;
         self.index_again(moved).await
     }

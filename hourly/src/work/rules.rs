@@ -164,6 +164,23 @@ impl WindowRun {
         true
     }
 
+    /// Whether an hour keeps its records although a person allows that it loses them, because it
+    /// would lose all of them, and a flag about messages may have been forgotten. Logs it in that
+    /// case.
+    pub(super) fn refuses_to_empty(&mut self, hour: Hour, known: &Computed) -> bool {
+        let others = described(&known.decode_rules, &self.decode_rules);
+        let Some(others) = others.filter(|_| known.ticks > 0 && !self.recompute) else {
+            return false;
+        };
+        let why = format!(
+            "not written, because it would lose all its {} records, and was computed {others}; where that is meant, \
+             --recompute beside --allow-shrink takes them out",
+            known.ticks
+        );
+        self.fail(hour, &why);
+        true
+    }
+
     /// Whether an object can only be read by a run with another prefix, whose rules are not known
     /// here.
     pub(super) fn is_foreign(&self, indexed: &Indexed) -> bool {
@@ -198,7 +215,7 @@ pub fn described(computed: &str, ours: &str) -> Option<String> {
 }
 
 /// Decode rules without the version of this program's sums: how messages are read.
-fn rules(decode_rules: &str) -> &str {
+pub(crate) fn rules(decode_rules: &str) -> &str {
     decode_rules.split_once(' ').map_or(decode_rules, |(_, rules)| rules)
 }
 

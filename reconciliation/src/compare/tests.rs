@@ -1,9 +1,10 @@
 //! Sides of an hour that agree, differ, or are not over.
 
 use super::*;
-use common::{Price, Timestamp, Volume};
+use common::{Price, Reason, Reject, Timestamp, Volume};
 use hourly::checksum::TickContent;
 use hourly::holdings::{Holdings, PresumedRange, common_in_blurred_blocks};
+use hourly::scan::Runs;
 
 /// One hour of partition 0: ticks by offset, each with its volume.
 fn side(ticks: &[(u64, u64)]) -> HourHoldings {
@@ -43,6 +44,7 @@ struct Case {
     rejected_ticks: OffsetsByHour,
     rejected_unread: OffsetsByHour,
     non_ticks: NonTicks,
+    is_kafka_asked: bool,
     kafka_end: Option<u64>,
     gaps: NonTickOffsets,
     unread: Option<&'static str>,
@@ -104,6 +106,7 @@ impl Case {
             differing_values: None,
             presumed_ends: &ends.max().map(|end| (0, end)).into_iter().collect(),
             non_ticks: &self.non_ticks,
+            is_kafka_asked: self.is_kafka_asked,
         };
         sides.compare().remove(0)
     }
@@ -475,6 +478,37 @@ fn rows_that_stand_twice_and_records_that_stand_nowhere_are_differences() {
     assert_eq!((lost.status, lost.missing_everywhere), (Status::Mismatch, 2));
     let perhaps = Case { lost: unaccounted(5..7), ..Case::default() };
     assert_eq!(perhaps.compare(&ticks(0..5), &ticks(0..5)).status, Status::Open);
+}
+
+#[test]
+fn of_an_offset_that_kafka_has_dropped_no_flag_is_asked_for() {
+    let said = |is_kafka_asked| {
+        let case = Case { lost: unaccounted(5..7), is_kafka_asked, ..Case::default() };
+        case.compare(&ticks(0..5), &ticks(0..5)).details.concat()
+    };
+    let (asked, not_asked) = (said(true), said(false));
+    assert!(
+        asked.contains("Kafka no longer has them: nobody can tell whether of ticks"),
+        "{asked}"
+    );
+    assert!(!asked.contains("--kafka-brokers") && not_asked.contains("--kafka-brokers"), "{asked}");
+}
+
+#[test]
+fn an_offset_of_an_archived_line_that_is_no_tick_is_accounted_for() {
+    let mut lines = NonTicks::default();
+    let reject = Reject { reason: Reason::OtherKind, detail: String::new() };
+    for (partition, offset) in [(0, 5), (0, 6), (1, 8)] {
+        lines.add(partition, offset, &reject);
+    }
+    let mut lost = unaccounted(5..9);
+    lost.explain(&lines);
+    let left: Vec<_> = lost.unaccounted.values().flat_map(Runs::iter).collect();
+    assert_eq!(left, [7..9]);
+    let mut lost = unaccounted(5..7);
+    lost.explain(&lines);
+    let case = Case { lost, ..Case::default() };
+    assert_eq!(case.compare(&ticks(0..5), &ticks(0..5)).status, Status::Ok);
 }
 
 #[test]
