@@ -232,7 +232,7 @@ fn no_file_knows_which_symbols_there_are() {
             let place = format!("{}: {}", dashboard.file, text(variable, "name"));
             match text(variable, "name") {
                 "symbol" => assert_eq!(dashboard.first_choice("symbol"), ["most traded"]),
-                "namespace" => assert_eq!(dashboard.first_choice("namespace"), ["$__all"]),
+                "namespace" => assert_is_a_list_of_namespaces(variable, &place),
                 // Grafana takes the first of the list, which is the most traded one.
                 _ => {
                     assert!(text(variable, "query").contains("symbols_by_trade"), "{place}");
@@ -245,6 +245,34 @@ fn no_file_knows_which_symbols_there_are() {
             assert!(is_chosen(query.text), "{}", query.place);
         }
     }
+}
+
+/// Opens with all of them, and `.*` takes in series that have none, as outside of Kubernetes. Of
+/// several Grafana makes `(a|b)`, with what is special in a regular expression escaped.
+fn assert_is_a_list_of_namespaces(variable: &Value, place: &str) {
+    assert_eq!(variable["current"]["value"], serde_json::json!(["$__all"]), "{place}");
+    assert!(variable["multi"] == true && variable["includeAll"] == true, "{place}");
+    assert_eq!(variable["allValue"], ".*", "{place}");
+    assert_eq!(variable["datasource"]["type"], "prometheus", "{place}");
+    let asked = r#"label_values(up{job="speed-layer"}, namespace)"#;
+    assert_eq!(variable["query"]["query"], asked, "{place}");
+    assert_eq!(variable["definition"], asked, "{place}");
+}
+
+/// Grafana encodes a link as a whole, which leaves `&` and `#` as they are: M&M would be M.
+#[test]
+fn what_a_link_takes_from_the_data_is_encoded() {
+    let dashboards = dashboards();
+    let mut all = Vec::new();
+    dashboards.iter().for_each(|dashboard| addresses(&dashboard.json, &mut all));
+    let values = all.iter().flat_map(|address| address.split('&').map(move |part| (address, part)));
+    let mut encoded = 0;
+    for (address, part) in values.filter(|(_, part)| part.contains("var-") && part.contains("=${")) {
+        let is_number = part.ends_with(".numeric}");
+        assert!(is_number || part.ends_with(":percentencode}"), "{address}");
+        encoded += usize::from(!is_number);
+    }
+    assert!(encoded >= 20, "only {encoded}");
 }
 
 /// Side by side at a width of 1280 pixels, less would not hold its title and figures.
@@ -455,7 +483,7 @@ fn whatever_names_a_symbol_an_offset_or_an_hour_leads_on() {
                 ),
                 "timeseries" if asked.contains("symbol as metric") => {
                     assert!(
-                        all.contains("var-chart=${__series.name}"),
+                        all.contains("var-chart=${__series.name:percentencode}"),
                         "{place}: no way to the candles"
                     );
                 }

@@ -46,7 +46,7 @@ fn check_shape(place: &str, panel: &Value, format: &str, answer: &Answer) {
 fn check_links(place: &str, panel: &Value, answer: &Answer) {
     let text = panel["fieldConfig"].to_string();
     for part in text.split("${__data.fields.").skip(1) {
-        let name = part.split(['.', '}']).next().unwrap();
+        let name = part.split(['.', ':', '}']).next().unwrap();
         assert!(
             answer.columns.iter().any(|(column, _)| column == name),
             "{place}: a link takes {name:?} from a row"
