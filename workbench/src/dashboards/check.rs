@@ -52,7 +52,7 @@ pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
                     continue;
                 }
                 (Language::PromQl, Some(there)) => {
-                    count_series(there, query.text, dashboard, &view).await
+                    count_series(there, query.measured(), dashboard, &view).await
                 }
             };
             if query.is_of_the_sink() && rows.as_ref().is_ok_and(|rows| *rows == 0) {

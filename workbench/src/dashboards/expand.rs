@@ -172,16 +172,32 @@ mod tests {
     }
 
     fn expanded_for(sql: &str, symbols: &[String]) -> anyhow::Result<String> {
+        let (dashboard, view) = opened(symbols)?;
+        expand_sql(sql, &dashboard, &view)
+    }
+
+    fn opened(symbols: &[String]) -> anyhow::Result<(Dashboard, View)> {
         let variables = json!([{"name": "symbol", "type": "query"}, {"name": "chart", "type": "query"},
             {"name": "interval", "type": "custom", "current": {"value": "hour"}},
             {"name": "lines", "type": "custom", "current": {"value": "percent"},
              "options": [{"value": "percent"}, {"value": "price"}]},
+            {"name": "namespace", "type": "query", "allValue": ".*",
+             "datasource": {"type": "prometheus", "uid": "stocks-prometheus"}},
             {"name": "offset", "type": "textbox", "current": {"value": "12"}}]);
         let json = json!({"time": {"from": "now-6h"}, "templating": {"list": variables}});
         let dashboard = Dashboard { file: "some.json", json };
         let now = Timestamp::from_micros(20_000 * Timestamp::DAY);
         let view = View::of(&dashboard, now, symbols)?;
-        expand_sql(sql, &dashboard, &view)
+        Ok((dashboard, view))
+    }
+
+    /// Series without a namespace are those outside of Kubernetes.
+    #[test]
+    fn all_namespaces_are_those_of_series_without_one_as_well() {
+        let (dashboard, view) = opened(&[]).unwrap();
+        let asked = r#"sum(rate(a{namespace=~"$namespace"}[$__rate_interval]))"#;
+        let sent = expand_promql(asked, &dashboard, &view).unwrap();
+        assert_eq!(sent, r#"sum(rate(a{namespace=~".*"}[1m]))"#);
     }
 
     #[test]

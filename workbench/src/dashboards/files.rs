@@ -28,7 +28,14 @@ pub struct Query<'a> {
     pub panel: Option<&'a Value>,
 }
 
-impl Query<'_> {
+impl<'a> Query<'a> {
+    /// The expression without its filler: of several figures in one panel, one without a series
+    /// would be left out instead of being unknown.
+    #[must_use]
+    pub fn measured(&self) -> &'a str {
+        self.text.strip_suffix(" or vector(NaN)").unwrap_or(self.text)
+    }
+
     /// Whether it asks for series of the exporters beside the sink, which not every installation
     /// has.
     #[must_use]

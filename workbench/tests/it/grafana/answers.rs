@@ -74,7 +74,12 @@ async fn a_query_a_rule_a_source_and_a_dashboard_that_fail_are_each_named() {
     let sick = |path: &str, body: &str| match path {
         "/api/ds/query" if body.contains("from ingest_gaps") => {
             let error = json!({"error": "db query error: pq: permission denied", "status": 400, "frames": []});
-            (400, json!({"results": {"A": error}}))
+            let asked: Value = serde_json::from_str(body).unwrap();
+            let mut queries = asked["queries"].as_array().unwrap().iter();
+            let of_gaps = queries.find(|query| text(query, "rawSql").contains("ingest_gaps"));
+            let (_, mut answer) = well(path, body);
+            answer["results"][text(of_gaps.unwrap(), "refId")] = error;
+            (400, answer)
         }
         "/api/v1/provisioning/alert-rules" => {
             (200, rules().iter().skip(1).map(|uid| json!({"uid": uid})).collect())
@@ -92,7 +97,7 @@ async fn a_query_a_rule_a_source_and_a_dashboard_that_fail_are_each_named() {
             "data source stocks-prometheus: 400, refused",
             "alert rule batch-overdue is not there",
             "evidence.json: not provisioned (404)",
-            "overview.json: \"Lost offsets\": query A: db query error: pq: permission denied",
+            "overview.json: \"Ticks\": query C: db query error: pq: permission denied",
             "pipeline.json: \"Lost offsets\": query A: db query error: pq: permission denied",
         ]
     );

@@ -232,7 +232,7 @@ fn no_file_knows_which_symbols_there_are() {
             let place = format!("{}: {}", dashboard.file, text(variable, "name"));
             match text(variable, "name") {
                 "symbol" => assert_eq!(dashboard.first_choice("symbol"), ["most traded"]),
-                "namespace" => assert_eq!(dashboard.first_choice("namespace"), ["$__all"]),
+                "namespace" => assert_is_a_list_of_namespaces(variable, &place),
                 // Grafana takes the first of the list, which is the most traded one.
                 _ => {
                     assert!(text(variable, "query").contains("symbols_by_trade"), "{place}");
@@ -245,6 +245,35 @@ fn no_file_knows_which_symbols_there_are() {
             assert!(is_chosen(query.text), "{}", query.place);
         }
     }
+}
+
+/// Opens with all of them, and `.*` takes in series that have none, as outside of Kubernetes. Of
+/// several Grafana makes `(a|b)`, with what is special in a regular expression escaped.
+fn assert_is_a_list_of_namespaces(variable: &Value, place: &str) {
+    assert_eq!(variable["current"]["value"], serde_json::json!(["$__all"]), "{place}");
+    assert!(variable["multi"] == true && variable["includeAll"] == true, "{place}");
+    assert_eq!(variable["allValue"], ".*", "{place}");
+    assert_eq!(variable["datasource"]["type"], "prometheus", "{place}");
+    let asked = r#"label_values(up{job="speed-layer"}, namespace)"#;
+    assert_eq!(variable["query"]["query"], asked, "{place}");
+    assert_eq!(variable["definition"], asked, "{place}");
+}
+
+/// Grafana encodes a link as a whole, which leaves `&` and `#` as they are: M&M would be M.
+#[test]
+fn what_a_link_takes_from_the_data_is_encoded() {
+    let dashboards = dashboards();
+    let mut all = Vec::new();
+    dashboards.iter().for_each(|dashboard| addresses(&dashboard.json, &mut all));
+    let values = all.iter().flat_map(|address| address.split('&').map(move |part| (address, part)));
+    let mut encoded = 0;
+    for (address, part) in values.filter(|(_, part)| part.contains("var-") && part.contains("=${"))
+    {
+        let is_number = part.ends_with(".numeric}");
+        assert!(is_number || part.ends_with(":percentencode}"), "{address}");
+        encoded += usize::from(!is_number);
+    }
+    assert!(encoded >= 20, "only {encoded}");
 }
 
 /// Side by side at a width of 1280 pixels, less would not hold its title and figures.
@@ -268,7 +297,8 @@ fn no_panel_is_too_small_to_be_read() {
                     let letters = text(panel, "title").chars().count() as u64;
                     assert!(letters <= 4 * width, "{place}: cut after {} letters", 4 * width);
                 }
-                "alertlist" => assert!(width >= 12 && height >= 4, "{place}: {width} x {height}"),
+                // In an incident five fire.
+                "alertlist" => assert!(width >= 12 && height >= 6, "{place}: {width} x {height}"),
                 _ => assert!(width >= 8 && height >= 8, "{place}: {width} x {height}"),
             }
         }
@@ -425,6 +455,14 @@ fn every_link_leads_to_a_dashboard_that_has_its_variables() {
             address.strip_prefix("/d/").unwrap().split_once('?').unwrap_or((&address[3..], ""));
         let target = dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == uid);
         let target = target.unwrap_or_else(|| panic!("{address}: no such dashboard"));
+        for id in variables.split('&').filter_map(|part| part.strip_prefix("viewPanel=")) {
+            let is_there = target.panels().iter().any(|panel| panel["id"].to_string() == id);
+            assert!(is_there, "{address}: no panel {id}");
+        }
+        assert!(
+            !address.contains("${namespace:") || target.json.to_string().contains("$namespace"),
+            "{address}: no namespaces there"
+        );
         for name in variables.split('&').filter_map(|part| part.strip_prefix("var-")) {
             let name = name.split('=').next().unwrap();
             assert!(
@@ -455,7 +493,7 @@ fn whatever_names_a_symbol_an_offset_or_an_hour_leads_on() {
                 ),
                 "timeseries" if asked.contains("symbol as metric") => {
                     assert!(
-                        all.contains("var-chart=${__series.name}"),
+                        all.contains("var-chart=${__series.name:percentencode}"),
                         "{place}: no way to the candles"
                     );
                 }
@@ -666,25 +704,115 @@ fn the_first_look_at_the_pipeline_is_no_longer_than_three_screens() {
     }
 }
 
+/// A figure of a stat panel of several: the panel's title and its name.
+fn figure<'a>(panel: &'a Value, name: &str) -> Option<&'a Value> {
+    let rules = panel["fieldConfig"]["overrides"].as_array()?;
+    rules.iter().find(|rule| {
+        let mut properties = rule["properties"].as_array().unwrap().iter();
+        properties.any(|one| one["id"] == "displayName" && one["value"] == name)
+    })
+}
+
 /// Whether all is well is asked of the archive and of the ticks' prices, too.
 #[test]
 fn the_overview_leads_to_the_archive_and_to_bad_prints() {
     let dashboards = dashboards();
     let overview =
         dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == "overview").unwrap();
-    for (title, asked, page) in [
-        ("Archive behind", "archive_lag", "/d/pipeline?"),
-        ("Sink lag", "kafka_consumergroup_lag", "/d/pipeline?"),
-        ("Failed tasks", "kafka_connect_connector_status", "/d/pipeline?"),
-        ("Bad prints", "found_anomalies", "/d/data-quality?"),
-        ("Not judged", "judged_hour_history", "/d/data-quality?"),
+    for (title, name, asked, page) in [
+        ("Speed layer", "Lag", "consumer_lag", "/d/pipeline?viewPanel=14&"),
+        ("Speed layer", "p99 visible", "visible_latency", "/d/pipeline?viewPanel=16&"),
+        ("Ticks", "Rejected", "rejected_messages", "/d/evidence?"),
+        ("Batch layer", "Last good run", "batch_run_history", "/d/pipeline?viewPanel=24&"),
+        ("Batch layer", "Mismatched", "hour_reconciliation", "/d/pipeline?viewPanel=28&"),
+        ("Batch layer", "Archive behind", "archive_lag", "/d/pipeline?"),
+        ("Sink", "Sink lag", "kafka_consumergroup_lag", "/d/pipeline?viewPanel=35&"),
+        ("Sink", "Failed tasks", "kafka_connect_connector_status", "/d/pipeline?"),
+        ("Findings", "Bad prints", "found_anomalies", "/d/data-quality?"),
+        ("Findings", "Not judged", "judged_hour_history", "/d/data-quality?"),
+        ("Storage", "Database", "table_sizes", "/d/pipeline?viewPanel=27&"),
     ] {
         let panel = overview.panels().into_iter().find(|panel| text(panel, "title") == title);
-        let panel = panel.unwrap_or_else(|| panic!("no tile {title:?}"));
-        assert!(panel["targets"].to_string().contains(asked), "{title}");
+        let panel = panel.unwrap_or_else(|| panic!("no tiles {title:?}"));
+        assert!(panel["targets"].to_string().contains(asked), "{name}");
+        let rule = figure(panel, name).unwrap_or_else(|| panic!("no figure {name:?}"));
         let mut links = Vec::new();
-        addresses(panel, &mut links);
-        assert!(links.iter().any(|link| link.starts_with(page)), "{title}: {links:?}");
+        addresses(rule, &mut links);
+        assert!(links.iter().any(|link| link.starts_with(page)), "{name}: {links:?}");
+    }
+}
+
+/// On a phone each panel has the whole width and keeps its height, so that twenty tiles are four
+/// screens. Several figures of one panel Grafana lays out side by side by itself.
+#[test]
+fn a_phone_shows_the_overviews_first_chart_after_nine_panels() {
+    let dashboards = dashboards();
+    let overview =
+        dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == "overview").unwrap();
+    let panels = overview.panels();
+    let above = panels.iter().take_while(|panel| text(panel, "type") != "timeseries").count();
+    assert!(above <= 9 && above < panels.len(), "{above} panels");
+    // Grafana sorts them by their places.
+    let places: Vec<_> = panels
+        .iter()
+        .map(|panel| (panel["gridPos"]["y"].as_u64(), panel["gridPos"]["x"].as_u64()))
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
+    for panel in panels.iter().take(above) {
+        let targets = panel["targets"].as_array().map_or(&[][..], Vec::as_slice);
+        for target in
+            targets.iter().filter(|target| targets.len() > 1 && target["expr"].is_string())
+        {
+            let name = text(target, "legendFormat");
+            let rule = figure(panel, name).unwrap_or_else(|| panic!("no rule for {name:?}"));
+            assert_eq!(rule["matcher"]["options"], name);
+            let mut links = Vec::new();
+            addresses(rule, &mut links);
+            assert!(!links.is_empty(), "{name} leads nowhere");
+        }
+    }
+}
+
+/// What is red leads on to why. Of lost offsets Pipeline has no more to show.
+#[test]
+fn each_tile_of_the_pipeline_leads_on() {
+    let dashboards = dashboards();
+    let pipeline =
+        dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == "pipeline").unwrap();
+    for panel in pipeline.panels().into_iter().filter(|panel| text(panel, "type") == "stat") {
+        let title = text(panel, "title");
+        let mut links = Vec::new();
+        addresses(&panel["fieldConfig"], &mut links);
+        assert!(title == "Lost offsets" || !links.is_empty(), "{title} leads nowhere");
+    }
+}
+
+/// Drawn where the alert of that chart's matter begins.
+#[test]
+fn the_charts_of_the_pipeline_have_the_thresholds_of_the_alerts() {
+    let dashboards = dashboards();
+    let pipeline =
+        dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == "pipeline").unwrap();
+    for (title, file, alert, color) in [
+        ("Lag by partition", "speed-layer", "ConsumerLagGrowing", "red"),
+        ("Visible after", "speed-layer", "VisibleLatencyHigh", "orange"),
+        ("Sink lag by connector", "archive-sink", "ArchiveSinkBehind", "orange"),
+    ] {
+        let panels = pipeline.panels();
+        let panel = panels.iter().find(|panel| text(panel, "title") == title).unwrap();
+        let defaults = &panel["fieldConfig"]["defaults"];
+        assert_eq!(defaults["custom"]["thresholdsStyle"]["mode"], "dashed", "{title}");
+        let step = &defaults["thresholds"]["steps"][1];
+        assert_eq!(step["color"], color, "{title}");
+        assert!(text(panel, "description").contains(alert), "{title}");
+        let rules = repository().join(format!("prometheus/rules/{file}.rules.yml"));
+        let rules = fs::read_to_string(rules).unwrap();
+        let (_, rule) = rules.split_once(&format!("alert: {alert}\n")).unwrap();
+        let (rule, _) = rule.split_once("annotations:").unwrap();
+        let is_above = |end: &str| rule.contains(&format!("> {}{end}", step["value"]));
+        assert!(is_above("\n") || is_above(" and "), "{alert} does not fire above {step}");
+        let severity = if color == "red" { "page" } else { "ticket" };
+        assert!(rule.contains(&format!("severity: {severity}")), "{alert}");
     }
 }
 

@@ -23,14 +23,19 @@ fn what_was_mended_panel_by_panel_stays() {
     let yes = json!([{"type": "value", "options": {"true": {"text": "yes", "color": "orange", "index": 0},
                                                    "false": {"text": "", "index": 1}}}]);
     let signs = json!({"mode": "absolute", "steps": [{"color": "red", "value": null}, {"color": "green", "value": 0}]});
+    // A day of -0.001 % is no red -0.00 %.
+    let change = json!({"mode": "absolute", "steps": [{"color": "red", "value": null},
+                        {"color": "text", "value": -0.005}, {"color": "green", "value": 0.005}]});
     let mended = [
+        ("stock-market", 13, "change_percent: thresholds", change.clone()),
+        ("stock-market", 8, "change_percent: thresholds", change),
         // Candles of a pixel and a half are hairlines.
         ("stock-market", 9, "/maxDataPoints", json!(100)),
         ("daily-report", 13, "/maxDataPoints", json!(100)),
         // A green 0 above a table in which nothing was compared.
         ("pipeline", 11, "differing: displayName", json!("Mismatched")),
         ("pipeline", 11, "late: displayName", json!("Not compared")),
-        ("overview", 10, "late: displayName", json!("Not compared")),
+        ("overview", 8, "late: displayName", json!("Not compared")),
         // 340.959 ms, and an axis from 0 to 100 of nothing.
         ("pipeline", 16, "/fieldConfig/defaults/decimals", Value::Null),
         ("pipeline", 17, "/fieldConfig/defaults/decimals", Value::Null),
@@ -70,7 +75,11 @@ fn what_was_mended_panel_by_panel_stays() {
         ("evidence", 5, "message: custom.inspect", json!(true)),
         // Blank on an empty database, and no line under a figure that moves.
         ("stock-market", 2, "/fieldConfig/defaults/noValue", json!("never")),
-        ("overview", 5, "/fieldConfig/defaults/noValue", json!("never")),
+        ("overview", 5, "age: noValue", json!("never")),
+        ("overview", 8, "age: noValue", json!("never")),
+        ("overview", 8, "seconds: noValue", json!("no run yet")),
+        ("overview", 2, "Lag: noValue", json!("unknown")),
+        ("overview", 19, "Failed tasks: noValue", json!("not watched")),
         ("pipeline", 1, "/options/graphMode", json!("area")),
         ("pipeline", 3, "/options/graphMode", json!("area")),
         ("pipeline", 12, "/options/graphMode", json!("area")),
@@ -89,13 +98,14 @@ fn what_was_mended_panel_by_panel_stays() {
 /// Without a network it would try for minutes, and fill its log with errors.
 #[test]
 fn the_demos_grafana_asks_nobody_for_plugins() {
-    let demo = fs::read_to_string(repository().join("xtask/src/demo/grafana.rs")).unwrap();
-    for name in [
-        "GF_PLUGINS_PREINSTALL_DISABLED",
-        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED",
-        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES",
-        "GF_PATHS_PLUGINS",
+    let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+    let (demo, told) = (read("xtask/src/demo/grafana.rs"), read("grafana/loopback.env"));
+    assert!(demo.contains("grafana/loopback.env") && demo.contains("\"GF_PATHS_PLUGINS\""));
+    for line in [
+        "GF_PLUGINS_PREINSTALL_DISABLED=true",
+        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED=true",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES=false",
     ] {
-        assert!(demo.contains(&format!("\"{name}\"")), "{name}");
+        assert!(told.lines().any(|there| there == line), "{line}");
     }
 }

@@ -27,7 +27,7 @@ fn check_shape(place: &str, panel: &Value, format: &str, answer: &Answer) {
     match (text(panel, "type"), format) {
         ("stat", "table") => check_stat(place, panel, answer),
         ("timeseries" | "heatmap", "time_series") => check_series(place, answer),
-        ("candlestick", "table") => check_candles(place, answer),
+        ("candlestick", "table") => check_candles(place, panel, answer),
         ("barchart", "table") => {
             let [(_, label), (_, value)] = &answer.columns[..] else {
                 panic!("{place}: {:?}", answer.columns)
@@ -46,11 +46,14 @@ fn check_shape(place: &str, panel: &Value, format: &str, answer: &Answer) {
 fn check_links(place: &str, panel: &Value, answer: &Answer) {
     let text = panel["fieldConfig"].to_string();
     for part in text.split("${__data.fields.").skip(1) {
-        let name = part.split(['.', '}']).next().unwrap();
+        let name = part.split(['.', ':', '}']).next().unwrap();
         assert!(
             answer.columns.iter().any(|(column, _)| column == name),
             "{place}: a link takes {name:?} from a row"
         );
+        // What is computed from a column is of no row.
+        let is_of_row = panel["options"]["reduceOptions"]["values"] == true;
+        assert!(panel["type"] != "stat" || is_of_row, "{place}: a link takes {name:?}");
     }
 }
 
@@ -79,12 +82,19 @@ fn setting<'a>(panel: &'a Value, column: &str, id: &str) -> Option<&'a Value> {
 
 fn check_stat(place: &str, panel: &Value, answer: &Answer) {
     assert_eq!(answer.rows.len(), 1, "{place}: a stat shows one row");
-    // Text, and more than one figure, show only where the panel is told to take every field.
-    let takes_all = text(&panel["options"]["reduceOptions"], "fields") == "/.*/";
-    assert!(answer.columns.len() == 1 || takes_all, "{place}: {:?}", answer.columns);
+    // Text shows only where the panel is told to take every field, or that one.
+    let fields = text(&panel["options"]["reduceOptions"], "fields");
+    let only = fields.strip_prefix("/^").and_then(|rest| rest.strip_suffix("$/"));
+    let is_there = |wanted: &str| answer.columns.iter().any(|(name, _)| name == wanted);
+    assert!(only.is_none_or(is_there), "{place}: {:?}", answer.columns);
+    let asks_several = panel["targets"].as_array().unwrap().len() > 1;
+    assert!(answer.columns.len() == 1 || !fields.is_empty() || asks_several, "{place}");
     for (name, kind) in &answer.columns {
-        assert!(is_number(kind) || takes_all, "{place}: {kind}");
+        assert!(is_number(kind) || !fields.is_empty(), "{place}: {kind}");
         assert!(!answer.rows[0][name].is_null(), "{place}: {name} is null in a seeded market");
+        // The panel's title is of all of them.
+        let has_name = setting(panel, name, "displayName").is_some();
+        assert!(!asks_several || has_name, "{place}: what is {name:?}?");
     }
 }
 
@@ -120,9 +130,16 @@ fn check_series(place: &str, answer: &Answer) {
     assert!(times.is_sorted(), "{place}: Grafana wants ascending times");
 }
 
-fn check_candles(place: &str, answer: &Answer) {
+fn check_candles(place: &str, panel: &Value, answer: &Answer) {
     let names: Vec<&str> = answer.columns.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["time", "open", "high", "low", "close", "volume"], "{place}");
+    let (candles, lines) = names.split_at(6);
+    assert_eq!(candles, ["time", "open", "high", "low", "close", "volume"], "{place}");
+    // Whatever else is asked for is drawn as a line, if the panel is told so.
+    assert_eq!(panel["options"]["includeAllFields"] == true, !lines.is_empty(), "{place}");
+    for line in lines {
+        assert!(answer.rows.iter().any(|row| !row[*line].is_null()), "{place}: no {line}");
+        assert!(setting(panel, line, "displayName").is_some(), "{place}: what is {line:?}?");
+    }
     assert!(
         is_time(&answer.columns[0].1)
             && answer.columns[1..].iter().all(|(_, kind)| is_number(kind)),
@@ -146,7 +163,16 @@ fn check_overrides(place: &str, panel: &Value, answer: &Answer) {
             continue;
         }
         let known = answer.columns.iter().any(|(column, _)| column == name);
-        assert!(known, "{place}: an override names column {name:?}, which is not there");
+        // Another query of the panel may have it.
+        let as_name = format!(" as {name}");
+        let mut targets = panel["targets"].as_array().into_iter().flatten();
+        let of_another = targets.any(|target| {
+            text(target, "rawSql").split([',', '\n']).any(|part| part.ends_with(&as_name))
+        });
+        assert!(
+            known || of_another,
+            "{place}: an override names column {name:?}, which is not there"
+        );
     }
 }
 
@@ -305,12 +331,15 @@ async fn no_query_fails_on_a_database_that_is_still_empty() {
             );
         }
         let Some(panel) = query.panel.filter(|panel| text(panel, "type") == "stat") else { return };
-        let is_blank = answer
+        let blank = answer
             .columns
             .iter()
-            .any(|(name, _)| answer.rows.iter().all(|row| row[name].is_null()));
-        let says_so = !text(&panel["fieldConfig"]["defaults"], "noValue").is_empty();
-        assert!(!is_blank || says_so, "{}: blank, and no word why", query.place);
+            .filter(|(name, _)| answer.rows.iter().all(|row| row[name].is_null()));
+        for (name, _) in blank {
+            let says_so = setting(panel, name, "noValue").is_some()
+                || !text(&panel["fieldConfig"]["defaults"], "noValue").is_empty();
+            assert!(says_so, "{}: {name} is blank, and no word why", query.place);
+        }
     })
     .await;
 }
@@ -442,6 +471,55 @@ async fn the_time_between_two_sessions_is_marked_from_the_last_hour_with_a_trade
         marked += 1;
     }
     assert_eq!(marked, 2, "live and history");
+}
+
+/// A day's VWAP begins with the day, and the mean of twenty candles has twenty from the first one.
+#[tokio::test]
+async fn the_lines_on_the_candles_know_what_is_left_of_the_edge() {
+    let database = migrated().await;
+    let fill = "insert into minute_bars
+        select 'AAPL', minute, 10, 12, 9, 10 + n % 7, n, 4, 44, n * (10 + n % 5), minute, 0, 0, minute, 0, 1
+        from generate_series(1, 600) as n,
+             lateral (select date_trunc('minute', now()) - n * interval '1 minute' as minute) as at";
+    sqlx::raw_sql(fill).execute(database.pool()).await.unwrap();
+    let wanted: Vec<(f64, f64, f64)> = sqlx::query_as(
+        "select extract(epoch from minute)::float8,
+                (sum(volume * vwap) over day / sum(volume) over day)::float8,
+                (avg(close) over (order by minute rows 19 preceding))::float8
+         from minute_stock, exchange_settings
+         window day as (partition by (minute at time zone time_zone)::date order by minute)
+         order by minute",
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap();
+    let rows = panel_asked(&database, "stock-market", "$chart: candles and volume", &[]).await;
+    // Six hours, a candle each minute.
+    assert!((355..=361).contains(&rows.len()), "{} candles", rows.len());
+    let shown = &wanted[wanted.len() - rows.len()..];
+    for (row, (time, vwap, mean)) in rows.iter().zip(shown) {
+        assert_eq!(row["time"].as_f64(), Some(*time));
+        for (line, wanted) in [("vwap", vwap), ("sma_20", mean)] {
+            let value = row[line].as_f64().unwrap();
+            assert!((value - wanted).abs() < 0.0001, "{line} {value} at {time}: {wanted}");
+        }
+    }
+}
+
+/// By the clock of the exchange, which nobody knows by the hour alone.
+#[tokio::test]
+async fn the_last_trade_says_where_it_is_that_late_and_leads_to_its_day() {
+    let database = seeded().await;
+    sqlx::raw_sql("update exchange set time_zone = 'America/New_York'")
+        .execute(database.pool())
+        .await
+        .unwrap();
+    for uid in ["overview", "stock-market"] {
+        let rows = panel_asked(&database, uid, "Last trade", &[]).await;
+        let said = text(&rows[0], "last_trade");
+        assert!(said.ends_with(" New York") && said.len() == "Mon 20:59 New York".len(), "{said}");
+        assert!(text(&rows[0], "since") < text(&rows[0], "until"), "{rows:?}");
+    }
 }
 
 /// The answers of one dashboard's panel, with text boxes filled in.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
-use workbench::dashboards::Query;
+use workbench::dashboards::{Language, Query};
 
 /// Two connectors, of which one has a task that failed, and a group that is none of a connector.
 const SERIES: [(&str, &str); 6] = [
@@ -56,7 +56,8 @@ fn the_tiles_of_the_sink_add_up_what_its_exporters_write_and_are_empty_without_t
     let queries: Vec<Query<'_>> =
         dashboards.iter().flat_map(|dashboard| dashboard.queries()).collect();
     let of_the_sink = queries.iter().filter(|query| query.is_of_the_sink());
-    let asked: BTreeSet<String> = of_the_sink.map(|query| of_all_namespaces(query.text)).collect();
+    let asked: BTreeSet<String> =
+        of_the_sink.map(|query| of_all_namespaces(query.measured())).collect();
     let expected = |expression: &str| {
         if expression.contains("by (consumergroup)") {
             r#"[{labels: '{consumergroup="connect-s3"}', value: 5}, {labels: '{consumergroup="connect-b"}', value: 7}]"#
@@ -76,6 +77,31 @@ fn the_tiles_of_the_sink_add_up_what_its_exporters_write_and_are_empty_without_t
     let failed = queries.iter().find(|query| query.text.contains("kafka_connect_connector_status"));
     let failed = of_all_namespaces(failed.unwrap().text);
     assert!(finds(&all_well, &failed, "[{labels: '{}', value: 0}]"));
+}
+
+/// Where nobody watches, Grafana shows "not watched" for a figure that is no number, and leaves one
+/// out that has no series.
+#[test]
+fn each_figure_of_the_tiles_is_there_where_nobody_watches() {
+    let dashboards = dashboards();
+    let queries = dashboards.iter().flat_map(|dashboard| dashboard.queries());
+    let of_tiles = queries.filter(|query| {
+        let is_tile = query.panel.is_some_and(|panel| panel["type"] == "stat");
+        is_tile && query.language == Language::PromQl
+    });
+    let asked: BTreeSet<String> = of_tiles
+        .map(|query| of_all_namespaces(query.text).replace("$__rate_interval", "1m"))
+        .collect();
+    assert!(asked.len() >= 6, "{asked:?}");
+    for expression in asked {
+        let there = format!("count({expression})");
+        assert!(finds(&[], &there, "[{labels: '{}', value: 1}]"), "{expression}");
+        // Nothing is equal to what is no number.
+        let numbers = format!("({expression}) == ({expression})");
+        let expected =
+            if expression.ends_with("or vector(0)") { "[{labels: '{}', value: 0}]" } else { "[]" };
+        assert!(finds(&[], &numbers, expected), "{expression}");
+    }
 }
 
 #[test]
