@@ -358,7 +358,7 @@ func TestTheArchiverWritesAsTheSinkDoes(t *testing.T) {
 		t.Errorf("the archiver is %v, the sink is %v", command, sink)
 	}
 	source := textOf(t, "../../workbench/src/archive/args.rs") + textOf(t, "../../workbench/src/archive/objects.rs")
-	for _, same := range []string{`format!("` + sink["topics.dir"] + "/{topic}/", "default_value_t = " + sink["flush.size"]} {
+	for _, same := range []string{`format!("{folder}{slash}{topic}/`, `"FOLDER", default_value = "` + sink["topics.dir"] + `"`, "default_value_t = " + sink["flush.size"]} {
 		if !strings.Contains(strings.ReplaceAll(source, "_000", "000"), same) {
 			t.Errorf("workbench archive has no %q", same)
 		}

@@ -1,5 +1,7 @@
 //! An S3 client for one bucket, by endpoint and static credentials.
 
+use std::collections::HashMap;
+
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -90,10 +92,42 @@ impl Bucket {
     /// # Errors
     /// The store's answer, with the key.
     pub async fn put(&self, key: &str, body: impl Into<Bytes>) -> anyhow::Result<()> {
+        self.put_marked(key, body, None).await
+    }
+
+    /// The same with a mark beside it: a name and a value, as the store's user metadata.
+    ///
+    /// # Errors
+    /// The store's answer, with the key.
+    pub async fn put_marked(
+        &self,
+        key: &str,
+        body: impl Into<Bytes>,
+        mark: Option<(&str, &str)>,
+    ) -> anyhow::Result<()> {
         let object = self.client.put_object().bucket(&self.name).key(key);
-        let object = object.content_type("application/octet-stream");
+        let mut object = object.content_type("application/octet-stream");
+        if let Some((name, value)) = mark {
+            object = object.metadata(name, value);
+        }
         let put = object.body(ByteStream::from(body.into())).send().await;
         self.told(put, "write", key).map(drop)
+    }
+
+    /// The marks of an object; `None` where there is none, or where the store says of it only that
+    /// it is not allowed: without the right to list, AWS says so of what is not there.
+    ///
+    /// # Errors
+    /// The store's answer, with the key.
+    pub async fn marks(&self, key: &str) -> anyhow::Result<Option<HashMap<String, String>>> {
+        let asked = self.client.head_object().bucket(&self.name).key(key).send().await;
+        if let Err(error) = &asked
+            && let Some(403 | 404) = error.raw_response().map(|answer| answer.status().as_u16())
+        {
+            return Ok(None);
+        }
+        let head = self.told(asked, "look at", key)?;
+        Ok(Some(head.metadata().cloned().unwrap_or_default()))
     }
 
     /// The same in parts, for an object that is too large for a store that keeps a whole request in

@@ -2,6 +2,7 @@
 //! For developers' machines and for Compose's first start, where that connector is not to be had.
 
 mod args;
+mod caught_up;
 pub mod convert;
 pub mod java;
 pub mod json;

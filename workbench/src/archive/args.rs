@@ -18,6 +18,10 @@ pub struct ArchiveArgs {
     /// Consumer group; its committed offsets say where to go on.
     #[arg(long, default_value = "connect-minio-sink-connector")]
     pub group_id: String,
+    /// Folder of the bucket that the topics' folders stand in, as the sink's `topics.dir`. A topic
+    /// that was made anew needs another one, and another --group-id.
+    #[arg(long, value_name = "FOLDER", default_value = "raw")]
+    pub topics_dir: String,
     /// Writes a line as Aiven's sink does, with the record's key, value, offset and time beside
     /// one another: for --symbol-from key, for --timestamp-from record, and for messages that are
     /// arrays.
@@ -43,7 +47,8 @@ pub struct ArchiveArgs {
     /// Writes .json.gz.
     #[arg(long)]
     pub gzip: bool,
-    /// Ends once everything that the topic holds is archived, instead of waiting for more.
+    /// Ends once everything that the topic holds is archived, instead of waiting for more. What
+    /// other members of the group read counts by their commits.
     #[arg(long)]
     pub until_caught_up: bool,
     #[command(flatten)]

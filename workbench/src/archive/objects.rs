@@ -8,6 +8,8 @@ use jiff::Timestamp;
 /// How objects are named.
 #[derive(Debug, Clone)]
 pub struct Naming {
+    /// The folder that the topics' folders stand in; empty for none.
+    pub folder: String,
     pub topic: String,
     pub gzip: bool,
 }
@@ -70,14 +72,15 @@ impl OpenObjects {
 }
 
 impl Naming {
-    /// `raw/<topic>/yyyy-MM-dd-HH/<topic>+<partition>+<start offset>.json`, in UTC. `hour` counts
+    /// `<folder>/<topic>/yyyy-MM-dd-HH/<topic>+<partition>+<start offset>.json`, in UTC. `hour` counts
     /// from the epoch.
     fn key(&self, partition: i32, hour: i64, start_offset: i64) -> String {
-        let Self { topic, gzip } = self;
+        let Self { folder, topic, gzip } = self;
+        let slash = if folder.is_empty() { "" } else { "/" };
         let start = Timestamp::from_second(hour.saturating_mul(3600)).unwrap_or_default();
         let hour = start.strftime("%Y-%m-%d-%H").to_string();
         let suffix = if *gzip { ".gz" } else { "" };
-        format!("raw/{topic}/{hour}/{topic}+{partition}+{start_offset:010}.json{suffix}")
+        format!("{folder}{slash}{topic}/{hour}/{topic}+{partition}+{start_offset:010}.json{suffix}")
     }
 }
 
@@ -87,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn naming() -> Naming {
-        Naming { topic: "stock_prices".into(), gzip: false }
+        Naming { folder: "raw".into(), topic: "stock_prices".into(), gzip: false }
     }
 
     #[test]
@@ -126,6 +129,13 @@ mod tests {
             objects.cut(&naming)[0].key,
             "raw/stock_prices/1970-01-01-00/stock_prices+0+12345678901.json.gz"
         );
+    }
+
+    #[test]
+    fn the_folder_is_the_one_given_or_none() {
+        let key = |folder: &str| Naming { folder: folder.into(), ..naming() }.key(0, 0, 7);
+        assert_eq!(key("a/b"), "a/b/stock_prices/1970-01-01-00/stock_prices+0+0000000007.json");
+        assert_eq!(key(""), "stock_prices/1970-01-01-00/stock_prices+0+0000000007.json");
     }
 
     proptest! {

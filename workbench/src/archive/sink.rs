@@ -6,20 +6,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use serde::Serialize;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::args::ArchiveArgs;
+use super::caught_up::{LOOK_EVERY, Others};
 use super::convert::{Converted, Form, Position, Record, convert_as};
 use super::objects::{Naming, OpenObjects};
 use super::schemas::Registry;
 use super::subscription::{Revoked, Subscription, subscribe};
 use super::upload::Uploader;
-use testing::kafka::{Outgoing, Sender};
+use service::kafka::topic_id::{self, NoDescription};
+use testing::kafka::{Outgoing, Quiet, Sender};
 
 /// How long the brokers may be away at the start.
 const BROKER_PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +32,10 @@ const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the dead-letter topic may take to acknowledge.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What to do for a topic that was made anew.
+const OWN_FOLDER: &str = "give the archiver a folder and a group of their own for it, by --topics-dir and --group-id \
+                          (docs/operations.md, \"A topic that was made anew\")";
 
 /// What a run did.
 #[derive(Debug, Default, Serialize)]
@@ -47,7 +54,8 @@ pub struct Archived {
 /// committed before it returns.
 ///
 /// # Errors
-/// Brokers, topic or store that are not there, and stay away.
+/// Brokers, topic or store that are not there, and stay away; a store that does not take what is
+/// open once `shutdown` has come; an object of another topic where one is to be written.
 pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Result<Archived> {
     let waiting = args.kafka.await_topic(BROKER_PATIENCE);
     let partitions = shutdown
@@ -55,17 +63,32 @@ pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Re
         .await
         .context("stopped while waiting for Kafka")??;
     let (consumer, revoked) = subscribe(args)?;
-    let mut sink = Sink::new(args, Arc::clone(&consumer), revoked, partitions.len())?;
-    sink.uploader.find_bucket().await?;
+    let uploader = Uploader::new(&args.store, args.gzip, shutdown.clone());
+    uploader.find_bucket().await?;
+    let mut sink = Sink::new(args, Arc::clone(&consumer), revoked, uploader)?;
+    shutdown.run_until_cancelled(sink.identify()).await;
+    let mut others =
+        Others::new(Arc::clone(&consumer), (&args.kafka.topic, &args.group_id), partitions);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut next_rotation = rotation_after(now_ms(), args.rotate);
-    let is_done = |sink: &Sink| args.until_caught_up && sink.is_caught_up();
-    while !shutdown.is_cancelled() && !is_done(&sink) {
+    let is_done = |sink: &Sink, others: &Others| {
+        args.until_caught_up && others.are_done(|id| sink.has_read(id))
+    };
+    while !shutdown.is_cancelled() && !is_done(&sink, &others) {
         let until_rotation = Duration::from_millis(next_rotation.saturating_sub(now_ms()));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(until_rotation) => {
+                if let Some(Some(before)) = shutdown.run_until_cancelled(sink.identify()).await {
+                    sink.leave_topic(&before).await?;
+                }
                 sink.flush_all().await?;
                 next_rotation = rotation_after(now_ms(), args.rotate);
+            }
+            _ = looks.tick(), if args.until_caught_up => {
+                sink.follow_assignment();
+                shutdown.run_until_cancelled(others.look()).await;
             }
             received = consumer.recv() => sink.accept(received).await?,
         }
@@ -84,8 +107,12 @@ struct Sink {
     consumer: Arc<StreamConsumer<Subscription>>,
     revoked: Revoked,
     dead_letters: Option<Sender>,
-    /// How many partitions the topic has.
-    partition_count: usize,
+    /// For questions about the topic.
+    inquirer: Arc<BaseConsumer<Quiet>>,
+    /// Of the topic that is read; empty as long as nobody has told it.
+    topic_id: String,
+    /// Whether it was said that the topic is gone.
+    said_gone: bool,
     partitions: BTreeMap<i32, Partition>,
     totals: Archived,
 }
@@ -94,6 +121,8 @@ struct Partition {
     objects: OpenObjects,
     /// What is to be committed once the open objects are written; None where nothing was read yet.
     next_offset: Option<i64>,
+    /// What is to follow on what was read last.
+    reached: i64,
     at_end: bool,
     /// Nothing of it was read yet.
     is_new: bool,
@@ -104,7 +133,7 @@ impl Sink {
         args: &ArchiveArgs,
         consumer: Arc<StreamConsumer<Subscription>>,
         revoked: Revoked,
-        partition_count: usize,
+        uploader: Uploader,
     ) -> anyhow::Result<Self> {
         let dead_letters = args
             .dead_letter_topic
@@ -115,21 +144,91 @@ impl Sink {
             form: Form { keys: args.keys, record_time: args.record_time, wrap: args.wrap },
             registry: Registry::new(&args.registry)?,
             flush_size: args.flush_size.max(1),
-            naming: Naming { topic: args.kafka.topic.clone(), gzip: args.gzip },
-            uploader: Uploader::new(&args.store, args.gzip),
+            naming: Naming {
+                folder: args.topics_dir.trim_end_matches('/').to_owned(),
+                topic: args.kafka.topic.clone(),
+                gzip: args.gzip,
+            },
+            uploader,
             consumer,
             revoked,
             dead_letters: dead_letters.transpose()?,
-            partition_count,
+            inquirer: Arc::new(args.kafka.inquirer()?),
+            topic_id: String::new(),
+            said_gone: false,
             partitions: BTreeMap::new(),
             totals: Archived::default(),
         })
     }
 
-    /// Whether every partition has been read to its end since the start.
-    fn is_caught_up(&self) -> bool {
-        self.partitions.len() == self.partition_count
-            && self.partitions.values().all(|partition| partition.at_end)
+    /// Whether a partition has been read to its end since the start; `None` where nothing of it was
+    /// read, as of one that another member has.
+    fn has_read(&self, partition: i32) -> Option<bool> {
+        self.partitions.get(&partition).map(|partition| partition.at_end)
+    }
+
+    /// Asks for the topic's id. Gives the one that it had before, where it is another one now.
+    async fn identify(&mut self) -> Option<String> {
+        let (inquirer, topic) = (Arc::clone(&self.inquirer), self.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            topic_id::describe(&inquirer, &topic, ASKING_PATIENCE)
+        });
+        match asked.await.ok()? {
+            Ok(found) if found.topic_id.is_empty() => None,
+            Ok(found) => {
+                self.said_gone = false;
+                let before = std::mem::replace(&mut self.topic_id, found.topic_id);
+                (!before.is_empty() && before != self.topic_id).then_some(before)
+            }
+            Err(NoDescription::Missing) if !self.said_gone => {
+                self.said_gone = true;
+                tracing::warn!("the brokers have no topic {} any more", self.topic);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Says it where the topic is another one of its name. What is open is still of the old one.
+    async fn leave_topic(&mut self, before: &str) -> anyhow::Result<()> {
+        self.write_open_of(before).await?;
+        tracing::warn!(
+            "topic {} was made anew (its id was {before} and is {}): what follows goes into the same folder, where \
+             objects of both may get the same name; {OWN_FOLDER}",
+            self.topic,
+            self.topic_id
+        );
+        Ok(())
+    }
+
+    /// Writes what is open, without commit: its offsets say nothing of the log that is there now.
+    async fn write_open_of(&mut self, topic_id: &str) -> anyhow::Result<()> {
+        let mut objects = Vec::new();
+        for partition in self.partitions.values_mut() {
+            objects.extend(partition.objects.cut(&self.naming));
+            partition.next_offset = None;
+        }
+        self.totals.objects += objects.len() as u64;
+        self.uploader.upload(objects, topic_id).await
+    }
+
+    /// A partition that begins again has another log than before.
+    async fn note_going_back(&mut self, position: Position) -> anyhow::Result<()> {
+        let Position { partition, offset } = position;
+        let reached = std::mem::replace(&mut self.partition(partition).reached, offset + 1);
+        if offset >= reached {
+            return Ok(());
+        }
+        tracing::warn!(
+            partition,
+            "partition {partition} of {} goes back from offset {reached} to {offset}: the topic was made anew, or Kafka \
+             has lost the end of its log",
+            self.topic
+        );
+        match self.identify().await {
+            Some(before) => self.leave_topic(&before).await,
+            None => self.write_open_of(&self.topic_id.clone()).await,
+        }
     }
 
     async fn accept(
@@ -162,6 +261,7 @@ impl Sink {
         self.partitions.entry(partition).or_insert_with(|| Partition {
             objects: OpenObjects::new(partition),
             next_offset: None,
+            reached: 0,
             at_end: false,
             is_new: true,
         })
@@ -186,12 +286,26 @@ impl Sink {
         );
     }
 
-    /// What lies between the group's commit and the beginning of Kafka's log.
+    /// What lies between the group's commit and the beginning of Kafka's log. Says it where the
+    /// commit is of another topic.
     fn lost_before(&self, partition: i32) -> Option<Range<i64>> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.topic, partition);
         let committed = self.consumer.committed_offsets(asked, ASKING_PATIENCE).ok()?;
-        let Offset::Offset(next) = committed.elements().first()?.offset() else { return None };
+        let committed = committed.elements();
+        let committed = committed.first()?;
+        let Offset::Offset(next) = committed.offset() else { return None };
+        if is_of_another(committed.metadata(), &self.topic_id) {
+            tracing::warn!(
+                partition,
+                "the group's offset {next} of partition {partition} is of another topic {} (its id was {}, and is {}), and \
+                 what this one has before it is not archived: {OWN_FOLDER}",
+                self.topic,
+                committed.metadata(),
+                self.topic_id
+            );
+            return None;
+        }
         let (low, _) =
             self.consumer.fetch_watermarks(&self.topic, partition, ASKING_PATIENCE).ok()?;
         Some(next..low)
@@ -200,6 +314,7 @@ impl Sink {
     async fn archive(&mut self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
         let position = Position { partition: message.partition(), offset: message.offset() };
         self.note_lost(position);
+        self.note_going_back(position).await?;
         let flush_size = self.flush_size;
         let timestamp = message.timestamp().to_millis().unwrap_or_else(|| now_ms().cast_signed());
         let value = message.payload().unwrap_or_default();
@@ -273,13 +388,15 @@ impl Sink {
             let Some(partition) = self.partitions.get_mut(id) else { continue };
             objects.extend(partition.objects.cut(&self.naming));
             if let Some(next) = partition.next_offset.take() {
-                offsets
-                    .add_partition_offset(&self.topic, *id, Offset::Offset(next))
-                    .context("a list of offsets")?;
+                let mut element = offsets.add_partition(&self.topic, *id);
+                element.set_offset(Offset::Offset(next)).context("a list of offsets")?;
+                if !self.topic_id.is_empty() {
+                    element.set_metadata(&self.topic_id);
+                }
             }
         }
         self.totals.objects += objects.len() as u64;
-        self.uploader.upload(objects).await?;
+        self.uploader.upload(objects, &self.topic_id).await?;
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.finish(DELIVERY_PATIENCE)?;
         }
@@ -297,6 +414,13 @@ impl Sink {
     }
 }
 
+/// Whether a commit's words are the id of another topic. Kafka's ids have 22 characters; a real sink
+/// commits no words.
+fn is_of_another(words: &str, topic_id: &str) -> bool {
+    const ID_LENGTH: usize = 22;
+    words.len() == ID_LENGTH && !topic_id.is_empty() && words != topic_id
+}
+
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -311,6 +435,15 @@ fn rotation_after(now_ms: u64, interval: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_commit_of_another_topic_is_known_by_its_id() {
+        let (one, other) = ("4gBcXYcSRcWbNc0RZFYNdw", "QX9ux1ZwQ8iC4HpTgwbtpA");
+        assert!(is_of_another(one, other));
+        for (words, id) in [(one, one), ("", one), (one, ""), ("metadata", one)] {
+            assert!(!is_of_another(words, id), "{words} {id}");
+        }
+    }
 
     #[test]
     fn rotation_comes_at_multiples_of_the_interval() {

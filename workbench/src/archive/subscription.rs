@@ -1,6 +1,7 @@
 //! The archiver's membership in its consumer group.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use rdkafka::ClientContext;
@@ -12,7 +13,17 @@ use super::args::ArchiveArgs;
 use testing::kafka::Quiet;
 
 /// Tells the sink which partitions are revoked, before any message that comes after.
-pub struct Subscription(UnboundedSender<Vec<i32>>);
+pub struct Subscription {
+    says_revoked: UnboundedSender<Vec<i32>>,
+    is_member: AtomicBool,
+}
+
+impl Subscription {
+    /// Whether the group has given this member its partitions, be it none.
+    pub fn is_member(&self) -> bool {
+        self.is_member.load(Ordering::Acquire)
+    }
+}
 
 impl ClientContext for Subscription {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -26,7 +37,13 @@ impl ConsumerContext for Subscription {
             let partitions =
                 partitions.elements().iter().map(|element| element.partition()).collect();
             // Nobody listens any more once the sink has ended.
-            let _ = self.0.send(partitions);
+            let _ = self.says_revoked.send(partitions);
+        }
+    }
+
+    fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(_) = rebalance {
+            self.is_member.store(true, Ordering::Release);
         }
     }
 }
@@ -52,7 +69,7 @@ pub fn subscribe(
         // With its default of a second the client sleeps whenever its queue is full.
         .set("fetch.queue.backoff.ms", "5");
     let consumer: StreamConsumer<Subscription> = config
-        .create_with_context(Subscription(says_revoked))
+        .create_with_context(Subscription { says_revoked, is_member: AtomicBool::new(false) })
         .context("set up the Kafka consumer")?;
     let topic = args.kafka.topic.as_str();
     consumer.subscribe(&[topic]).with_context(|| format!("subscribe to topic {topic}"))?;

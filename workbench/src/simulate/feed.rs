@@ -9,7 +9,7 @@ use super::encode::{Clock, Members, Moment, open_envelope};
 use super::fault::Fault;
 use super::market::{Market, Quote, median_volume};
 use super::odd::{Odd, Oddity, Share};
-use super::session::{NewYork, Spread};
+use super::session::{MEAN_ACTIVITY, NewYork, Spread};
 use super::shape::{Shape, Words};
 use super::symbols::symbols;
 use common::Volume;
@@ -30,8 +30,9 @@ pub struct Volumes {
     pub fractional: f64,
     /// Part of the ticks without one.
     pub absent: f64,
-    /// What all symbols trade in a second of activity 1: each tick has its part of it, so that as
-    /// much is traded whether few ticks tell of it or many. `None`: some 500 for each tick.
+    /// What all symbols trade in an average second of the session: each tick has its part of it, so
+    /// that as much is traded whether few ticks tell of it or many, with fractions or without.
+    /// `None`: some 500 for each tick, and a hundredth of it where it has a fraction.
     pub per_second: Option<f64>,
 }
 
@@ -119,6 +120,9 @@ impl Message<'_> {
     }
 }
 
+/// Of volumes that have a fraction.
+const DECIMALS: u32 = 8;
+
 const LATE_MICROS: std::ops::Range<i64> = 60_000_000..10_800_000_000;
 
 /// Gives the messages of a plan, one after the other. Not an `Iterator`: each message borrows the
@@ -134,6 +138,8 @@ pub struct Feed {
     number: u64,
     /// A minute since the epoch, and how busy the market is in it.
     busy: (i64, f64),
+    /// What was drawn of volume and not told yet; below zero where more was told.
+    untold: f64,
     buffer: Vec<u8>,
 }
 
@@ -160,6 +166,7 @@ impl Feed {
             spread,
             number: 0,
             busy: (i64::MIN, 0.0),
+            untold: 0.0,
             buffer: Vec::with_capacity(1024),
         })
     }
@@ -174,7 +181,7 @@ impl Feed {
             Kind::OnTime | Kind::Broken(_) => time,
         };
         let mut quote = self.quote(timestamp, median_volume);
-        self.change_volume(&mut quote);
+        self.change_volume(&mut quote, median_volume);
         quote.number = self.market.stocks[quote.stock].number + 1;
         let odd = match kind {
             Kind::OnTime => {
@@ -240,11 +247,13 @@ impl Feed {
         quote
     }
 
-    fn change_volume(&mut self, quote: &mut Quote) {
-        const DECIMALS: u32 = 8;
-        let Volumes { fractional, absent, .. } = self.plan.volumes;
+    fn change_volume(&mut self, quote: &mut Quote, median_volume: f64) {
+        let Volumes { fractional, absent, per_second } = self.plan.volumes;
         let fractional = if self.plan.shape.has_fractions() { 1.0 } else { fractional };
-        if fractional > 0.0 && self.rng.random::<f64>() < fractional {
+        let has_fraction = fractional > 0.0 && self.rng.random::<f64>() < fractional;
+        if per_second.is_some() {
+            quote.volume = self.tell_volume(quote.size, median_volume, has_fraction);
+        } else if has_fraction {
             let part = self.rng.random_range(0..10_u32.pow(DECIMALS))
                 * (Volume::ONE / 10_u32.pow(DECIMALS));
             let whole = quote.volume.map_or(0, |volume| volume.whole() / 100);
@@ -253,6 +262,18 @@ impl Feed {
         if absent > 0.0 && self.rng.random::<f64>() < absent {
             quote.volume = None;
         }
+    }
+
+    /// A volume as a tick can tell it, above zero. What that changes is made up for by the next
+    /// ones, within the bounds of the volumes that are usual now.
+    fn tell_volume(&mut self, size: f64, median_volume: f64, has_fraction: bool) -> Option<Volume> {
+        const MADE_UP_FOR: f64 = 100.0;
+        let unit = if has_fraction { f64::from(10_u32.pow(DECIMALS)) } else { 1.0 };
+        let wanted = size + self.untold;
+        let told = (wanted * unit).round().max(1.0);
+        let most = median_volume * MADE_UP_FOR;
+        self.untold = (wanted - told / unit).clamp(-most, most);
+        Volume::from_nanos((told / unit * f64::from(10_u32.pow(DECIMALS))).round() as i128 * 10)
     }
 
     fn median_volume(&mut self, time: i64) -> f64 {
@@ -266,7 +287,9 @@ impl Feed {
             (None, Pace::Steady { rate, .. }) => activity / rate,
             (None, Pace::Spread { .. }) => 0.0,
         };
-        median_volume(per_second * busy_seconds)
+        // Ticks without a volume, and what is no tick, tell nothing of what is traded.
+        let telling = (1.0 - self.plan.volumes.absent) * (1.0 - self.plan.broken);
+        median_volume(per_second / MEAN_ACTIVITY * busy_seconds / telling.max(0.01))
     }
 
     fn activity(&mut self, time: i64) -> f64 {
@@ -475,7 +498,51 @@ mod tests {
         });
         assert!((0.8..1.25).contains(&(traded[0] / traded[1])), "{traded:?}");
         let mean = NewYork::new().unwrap().activity(START + hour / 2);
-        assert!((0.7..1.4).contains(&(traded[1] / (PER_SECOND * mean * 3_600.0))), "{traded:?}");
+        let expected = PER_SECOND * mean / MEAN_ACTIVITY * 3_600.0;
+        assert!((0.85..1.15).contains(&(traded[1] / expected)), "{traded:?}");
+    }
+
+    /// What the ticks of a plan's messages tell of volume.
+    fn told(plan: &Plan) -> f64 {
+        let now = common::Timestamp::from_micros(START + 86_400_000_000);
+        let mut decoder = Decoder::new(plan.shape.rules(), now);
+        let (mut feed, mut sum) = (Feed::new(plan.clone()).unwrap(), 0.0);
+        while let Some(message) = feed.next_message() {
+            let value = message.value.unwrap_or_default();
+            let Ok(record) = decoder.decode(value, &RecordContext::NOTHING) else { continue };
+            let told = record.tick.volume();
+            sum += told.map_or(0.0, |told| told.whole() as f64 + f64::from(told.nanos()) / 1e9);
+        }
+        sum
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+
+        /// The sum of 20,000 log-normal volumes is off by one per cent on average.
+        #[test]
+        fn a_session_trades_what_was_asked_for_whatever_its_volumes_look_like(
+            seed: u64,
+            shape in prop::sample::select(Shape::value_variants().to_vec()),
+            (fractional, absent, broken) in (0.0_f64..1.0, 0.0_f64..0.5, 0.0_f64..0.2),
+            magnitude in 0.6_f64..5.0,
+            steady: bool,
+        ) {
+            const TICKS: u64 = 20_000;
+            const SESSION: i64 = 390 * 60;
+            // 2025-06-06, half past nine.
+            let start = 1_749_216_600_000_000;
+            let pace = if steady {
+                Pace::Steady { start, rate: TICKS as f64 / SESSION as f64, ticks: Some(TICKS) }
+            } else {
+                Pace::Spread { start, span: SESSION * 1_000_000, ticks: TICKS }
+            };
+            let per_second = 10_f64.powf(magnitude);
+            let volumes = Volumes { fractional, absent, per_second: Some(per_second) };
+            let plan = Plan { volumes, broken, ..Plan::plain(seed, 25, shape, pace) };
+            let ratio = told(&plan) / (per_second * SESSION as f64);
+            prop_assert!((0.93..1.07).contains(&ratio), "{}", ratio);
+        }
     }
 
     /// What a message is read as, and what is odd about it.

@@ -24,13 +24,15 @@ pub struct Stock {
 
 /// One trade interval of one symbol: prices in units of 10^-4, multiples of the symbol's smallest
 /// step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quote {
     pub stock: usize,
     pub open: i64,
     pub high: i64,
     pub low: i64,
     pub close: i64,
+    /// As it was drawn, before it is told.
+    pub size: f64,
     /// Whole; the feed may take it away, or add a fraction.
     pub volume: Option<Volume>,
     /// The feed's own number, one higher with each tick of the symbol.
@@ -64,13 +66,15 @@ impl Market {
         let above = (reach * 3.0) as i64 * step;
         let below = ((1.0 - reach) * 3.0) as i64 * step;
         let normal: f64 = rng.sample(StandardNormal);
-        let volume = ((median_volume * (normal * VOLUME_SIGMA).exp()).ceil() as i64).max(1);
+        let size = median_volume * (normal * VOLUME_SIGMA).exp();
+        let volume = (size.ceil() as i64).max(1);
         Quote {
             stock,
             open,
             high: open.max(close) + above,
             low: (open.min(close) - below).max(step),
             close,
+            size,
             volume: Volume::from_parts(volume, 0),
             number: 0,
             bid: (close - step).max(step),

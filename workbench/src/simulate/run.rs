@@ -58,9 +58,10 @@ pub struct SimulateArgs {
     /// Part of the ticks that have no volume.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub without_volume: f64,
-    /// What all symbols together trade in a second of an average hour of the session, however many
-    /// ticks tell of it, so that a backfill and what follows at another rate look like one market.
-    /// Default: some 500 for each tick.
+    /// What all symbols together trade in a second on average over the session, however many ticks
+    /// tell of it, with fractions or without, so that a backfill and what follows at another rate
+    /// look like one market. Random, to a few per cent; a tick without a fraction trades one at
+    /// least. Default: some 500 for each tick, and a hundredth of it where it has a fraction.
     #[arg(long, value_name = "SHARES", value_parser = rate)]
     pub volume_per_second: Option<f64>,
     /// Part of the ticks whose timestamp is a minute to three hours old.

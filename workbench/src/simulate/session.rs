@@ -8,6 +8,10 @@ const MINUTE_MICROS: i64 = 60_000_000;
 const OPEN: u16 = 9 * 60 + 30;
 const CLOSE: u16 = 16 * 60;
 
+/// How busy the market is in an average minute of the session: the mean of what
+/// [`NewYork::activity`] gives there.
+pub const MEAN_ACTIVITY: f64 = 0.5 + 2.0 / 3.0;
+
 /// New York's clock. Its rule is built in, so that a container without a time zone database does.
 pub struct NewYork(TimeZone);
 
@@ -115,6 +119,15 @@ mod tests {
         // In winter the exchange opens an hour later in UTC.
         assert!(at("2025-01-10T13:30:00Z") < 0.1 && at("2025-01-10T14:30:00Z") > 2.0);
         assert!(at("2025-06-07T15:00:00Z") > 0.0, "Saturday");
+    }
+
+    #[test]
+    fn the_session_s_mean_is_what_it_is_said_to_be() {
+        let (new_york, open) = (NewYork::new().unwrap(), micros("2025-06-06T13:30:00Z"));
+        let minutes = i64::from(CLOSE - OPEN);
+        let sum: f64 =
+            (0..minutes).map(|minute| new_york.activity(open + minute * MINUTE_MICROS)).sum();
+        assert!((sum / minutes as f64 / MEAN_ACTIVITY - 1.0).abs() < 0.001, "{sum}");
     }
 
     #[test]

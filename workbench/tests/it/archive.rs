@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use testing::{Child, TestBucket, TestMessage, TestTopic, eventually};
+use testing::{Child, TcpProxy, TestBucket, TestMessage, TestTopic, eventually, stack};
 use workbench::archive::convert::{Converted, Position, convert};
 use workbench::archive::objects::{Naming, OpenObjects};
 
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn conversion_and_cutting_give_the_recorded_objects_byte_for_byte() {
     let recording = recording::load();
-    let naming = Naming { topic: TOPIC.into(), gzip: false };
+    let naming = Naming { folder: "raw".into(), topic: TOPIC.into(), gzip: false };
     let mut partitions: BTreeMap<i32, (i64, OpenObjects)> = BTreeMap::new();
     for record in &recording.messages {
         let id = record.partition;
@@ -161,11 +161,140 @@ async fn offsets_that_kafka_has_lost_since_the_last_commit_are_said_and_counted(
     assert!(second.stderr().iter().any(|line| line.contains(said)), "{:?}", second.stderr());
 }
 
+#[tokio::test]
+async fn a_store_that_falls_silent_is_said_and_a_terminated_archiver_does_not_wait_for_it() {
+    let (topic, bucket) = (TestTopic::create(2).await, TestBucket::create().await);
+    let store = stack("STACK_S3_ENDPOINT_URL");
+    let mut proxy = TcpProxy::start(store.trim_start_matches("http://")).await;
+    topic.produce((0..10).map(tick)).await;
+    let mut command = archiver(&topic, &bucket);
+    command
+        .args(["--rotate", "500ms"])
+        .env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
+    let mut child = Child::spawn(command);
+    eventually("the first ticks", PATIENCE, || async {
+        identities(&bucket).await == identities_of(10)
+    })
+    .await;
+    proxy.stall().await;
+    topic.produce((10..20).map(tick)).await;
+    let line = child.wait_stderr("attempt 1 of 30", PATIENCE).await;
+    assert!(line.contains("WARN") && line.contains("no answer of the store within 30 s"), "{line}");
+    child.sigterm();
+    assert_eq!(child.wait_exit(Duration::from_secs(10)).await.code(), Some(1));
+    let said = child.stderr().join("\n");
+    assert!(said.contains("it is not committed, and the next start archives it"), "{said}");
+
+    proxy.restore().await;
+    let mut command = archiver(&topic, &bucket);
+    command.arg("--until-caught-up");
+    let mut child = Child::spawn(command);
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+    let mut distinct = identities(&bucket).await;
+    distinct.dedup();
+    assert_eq!(distinct, identities_of(20));
+}
+
+#[tokio::test]
+async fn what_a_living_member_has_committed_is_caught_up() {
+    let (topic, bucket) = (TestTopic::create(2).await, TestBucket::create().await);
+    topic.produce((0..10).map(tick)).await;
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--rotate", "500ms"]);
+    let living = Child::spawn(command);
+    eventually("all ticks", PATIENCE, || async { identities(&bucket).await == identities_of(10) })
+        .await;
+    let mut command = archiver(&topic, &bucket);
+    command.arg("--until-caught-up");
+    let mut child = Child::spawn(command);
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+    drop(living);
+}
+
+#[tokio::test]
+async fn what_a_living_member_does_not_commit_is_waited_for_and_said() {
+    let (topic, bucket) = (TestTopic::create(2).await, TestBucket::create().await);
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--rotate", "1h"]);
+    let living = Child::spawn(command);
+    // The group has given it both partitions once it has read of both.
+    topic.produce([broken(0), broken(1)]).await;
+    living.wait_stderr("the archive gets no line", PATIENCE).await;
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--until-caught-up", "--rotate", "500ms"]);
+    let mut child = Child::spawn(command);
+    let line = child.wait_stderr("waiting for other members", PATIENCE).await;
+    assert!(line.contains("(committed: nothing, of 1)"), "{line}");
+    living.sigterm();
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_is_said_and_overwrites_nothing() {
+    let (topic, bucket) = (TestTopic::create(2).await, TestBucket::create().await);
+    topic.produce((0..40).map(tick)).await;
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--rotate", "500ms", "--gzip"]);
+    let mut child = Child::spawn(command);
+    eventually("all ticks", PATIENCE, || async { identities(&bucket).await == identities_of(40) })
+        .await;
+    let before = contents(&bucket).await;
+
+    topic.make_anew(2).await;
+    topic.produce((100..110).map(tick)).await;
+    assert_eq!(child.wait_exit(PATIENCE).await.code(), Some(1), "{:?}", child.stderr());
+    let said = child.stderr().join("\n");
+    for part in ["was made anew", "+0000000000.json.gz is of another topic", "--topics-dir"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(contents(&bucket).await, before);
+
+    let mut command = archiver_in(&format!("{}-2", topic.name()), &topic, &bucket);
+    command.args(["--until-caught-up", "--topics-dir", "raw2"]);
+    let mut child = Child::spawn(command);
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+    let written = bucket.list(&format!("raw2/{}/", topic.name())).await.unwrap();
+    assert_eq!(written.len(), 2, "{written:?}");
+}
+
+/// As one that an earlier version has written, or the real sink.
+#[tokio::test]
+async fn an_object_without_a_topic_s_id_is_overwritten_where_it_begins_alike_and_only_there() {
+    let (topic, bucket) = (TestTopic::create(2).await, TestBucket::create().await);
+    topic.produce((0..4).map(tick)).await;
+    let run = async |group: &str| {
+        let mut command = archiver_in(&format!("{}-{group}", topic.name()), &topic, &bucket);
+        command.args(["--until-caught-up", "--rotate", "1h"]);
+        let mut child = Child::spawn(command);
+        child.wait_exit(PATIENCE).await;
+        child
+    };
+    assert!(run("1").await.exit_status().unwrap().success());
+    let whole = contents(&bucket).await;
+    for (key, body) in &whole {
+        let first = body.iter().position(|byte| *byte == b'\n').unwrap();
+        bucket.put(key, body[..=first].to_vec()).await.unwrap();
+    }
+    assert!(run("2").await.exit_status().unwrap().success());
+    assert_eq!(contents(&bucket).await, whole);
+    let foreign = b"{\"another\":\"message\"}\n".to_vec();
+    for key in whole.keys() {
+        bucket.put(key, foreign.clone()).await.unwrap();
+    }
+    let mut third = run("3").await;
+    assert_eq!(third.exit_status().unwrap().code(), Some(1));
+    assert!(third.stderr().iter().any(|line| line.contains("its first line is another message")));
+    assert!(contents(&bucket).await.values().all(|body| *body == foreign));
+}
+
 fn archiver(topic: &TestTopic, bucket: &TestBucket) -> Command {
+    archiver_in(topic.name(), topic, bucket)
+}
+
+fn archiver_in(group: &str, topic: &TestTopic, bucket: &TestBucket) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_workbench"));
     command
-        .arg("archive")
-        .args(["--group-id", topic.name()])
+        .args(["archive", "--group-id", group])
         .env("KAFKA_BROKERS", topic.brokers())
         .env("KAFKA_TOPIC", topic.name())
         .envs(bucket.env());
