@@ -9,6 +9,7 @@ use common::Timestamp;
 use common::decode::ProvenanceNames;
 use service::Failure;
 use service::cli::{DatabaseArgs, MessageArgs, duration};
+use service::pg::NoAnswer;
 use std::convert::Infallible;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -35,10 +36,14 @@ impl DatabaseOptions {
     pub async fn open(&self, application: &str, tables: bool) -> Result<BatchDb, Failure> {
         let (database, patience) = (self.args.parse(application)?, self.query_timeout);
         let connecting = async {
-            if tables { database.connect_ready().await } else { database.connect().await }
+            let connecting =
+                if tables { database.connect_ready().await } else { database.connect().await };
+            let mut connection = connecting?;
+            let pid = BatchDb::pid(&mut connection).await;
+            Ok::<_, Failure>((connection, pid))
         };
-        let Ok(connection) = tokio::time::timeout(patience, connecting).await else {
-            let error = anyhow::anyhow!("no answer within {patience:?}");
+        let Ok(connected) = tokio::time::timeout(patience, connecting).await else {
+            let error = anyhow::anyhow!(NoAnswer(patience));
             let what = format!(
                 "opening PostgreSQL at {} ({}, --query-timeout)",
                 database.address(),
@@ -46,7 +51,8 @@ impl DatabaseOptions {
             );
             return Err(Failure::Infrastructure(error.context(what)));
         };
-        Ok(BatchDb { connection: connection?, database, patience, lock: None })
+        let (connection, pid) = connected?;
+        Ok(BatchDb { connection, pid, database, patience, lock: None })
     }
 }
 

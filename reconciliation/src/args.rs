@@ -99,6 +99,7 @@ pub struct KafkaArgs {
 pub enum Format {
     /// A line for each hour and partition, and below it what is wrong.
     Table,
-    /// A JSON object for each hour, one a line, and a last one with the totals.
+    /// A JSON object for each hour, one a line, and a last one with the totals and what the exit
+    /// code says.
     Json,
 }

@@ -302,7 +302,7 @@ fn compare_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archi
     let archived = *archived;
     match computed.summary_ticks {
         None if computed.summed.0 > 0 => {}
-        _ if computed.is_stale => {
+        Some(_) if computed.is_stale => {
             outcome.find(
                 Status::Open,
                 "the archive has changed since batch-layer computed the hour: run it over this \
@@ -310,7 +310,7 @@ fn compare_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archi
                     .into(),
             );
         }
-        None if outcome.archive_ticks > 0 => {
+        None if computed.is_stale || outcome.archive_ticks > 0 => {
             outcome.find(
                 Status::Open,
                 "batch-layer has not computed the hour: run it over this hour (--hour)".into(),

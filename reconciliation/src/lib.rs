@@ -6,7 +6,7 @@
 //! compares a partition. [`verification`] goes through the hours: [`reading`] fills a [`hour_span`]
 //! of them, [`strays`] compares the tables that follow from the ticks, and [`hour`] compares an
 //! hour. [`bars`] has what minute and hour bars must be, and [`repair`] makes them so. [`report`]
-//! prints the outcomes, [`store`] writes them to PostgreSQL.
+//! prints the outcomes and the [`verdict`], [`store`] writes them to PostgreSQL.
 
 mod archive;
 mod args;
@@ -40,6 +40,7 @@ mod strays;
 mod symbols;
 mod tables;
 mod topic;
+mod verdict;
 mod verification;
 
 pub use args::VerifyArgs;
@@ -53,6 +54,7 @@ use outcome::Status;
 use report::{Outcomes, Printer};
 use service::Failure;
 use tokio_util::sync::CancellationToken;
+use verdict::Unsuccessful;
 use verification::Verification;
 
 /// Compares the hours that `args` asks for. `stop` ends it between two spans of hours.
@@ -60,7 +62,19 @@ use verification::Verification;
 /// # Errors
 /// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not
 /// be compared.
-pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
+pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
+    let mut report = Printer::new(args.format);
+    let ended = compare(args, stop, &mut report).await;
+    let printed = report.finish(ended.as_ref().err());
+    ended.map_err(|unsuccessful| unsuccessful.failure)?;
+    printed.map_err(Failure::Infrastructure)
+}
+
+async fn compare(
+    mut args: VerifyArgs,
+    stop: CancellationToken,
+    report: &mut Printer,
+) -> Result<(), Unsuccessful> {
     let mut plan = args.hours.plan(Timestamp::now())?;
     let asked = nothing::RequestedHours {
         window: plan.window.clone(),
@@ -100,33 +114,37 @@ pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Fa
         there,
         late: LateFinds::default(),
         tickless: None,
+        unwritten: None,
         stop: stop.clone(),
     };
-    let mut report =
-        Printer::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
-    let compared = verification.compare_all(&plan, &mut report, &stop).await;
+    report.begin(args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
+    let compared = verification.compare_all(&plan, report, &stop).await;
     verification.log_late();
-    report.finish().map_err(Failure::Infrastructure)?;
-    compared.and_then(|()| conclude(&report.totals))?;
-    match is_away {
-        true => Err(Failure::Partial(
-            "Kafka could not be asked: what it alone holds was not compared".into(),
-        )),
-        false if report.totals.have_ticks() => Ok(()),
-        false if report.totals.rejected > 0 => {
-            asked.explain_rejected(&mut verification.db, report.totals.rejected).await
-        }
-        false => verification.explain(&asked).await,
+    compared?;
+    conclude(&report.totals)?;
+    if is_away {
+        let what = "Kafka could not be asked: what it alone holds was not compared";
+        return Err(Unsuccessful::open(what.into()));
     }
+    if report.totals.have_ticks() {
+        return Ok(());
+    }
+    let explained = match report.totals.rejected {
+        0 => verification.explain(&asked).await,
+        rejected => asked.explain_rejected(&mut verification.db, rejected).await,
+    };
+    explained.map_err(Unsuccessful::with_nothing)
 }
 
-fn conclude(totals: &Outcomes) -> Result<(), Failure> {
+fn conclude(totals: &Outcomes) -> Result<(), Unsuccessful> {
     let Outcomes { hours, open, mismatch, .. } = totals;
     match totals.status() {
         Status::Ok | Status::Purged => Ok(()),
-        Status::Open => Err(Failure::Partial(format!(
+        Status::Open => Err(Unsuccessful::open(format!(
             "{open} of {hours} hours could not be compared to the end"
         ))),
-        Status::Mismatch => Err(Failure::Difference(format!("{mismatch} of {hours} hours differ"))),
+        Status::Mismatch => {
+            Err(Failure::Difference(format!("{mismatch} of {hours} hours differ")).into())
+        }
     }
 }

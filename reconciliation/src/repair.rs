@@ -27,7 +27,7 @@ const LOCK_TIMEOUT_PART: u32 = 8;
 const KEEP_DAYS: &str = "lock table realtime_stock in access share mode";
 
 /// Result of repairing an hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
     Done {
         minutes: Changes,
@@ -35,6 +35,9 @@ pub enum Repair {
     },
     /// Its rows were changed by others in every try.
     Busy,
+    /// Others held its rows, or a whole table, when the last try gave up; who, as far as the server
+    /// has told.
+    Locked(Option<String>),
     /// `realtime_stock` has rows twice: what the bars should be is not known.
     Doubled,
     /// The bars may be right, and the ticks not; why.
@@ -86,6 +89,10 @@ impl Repair {
             }
             Self::Left(why) => format!("not repaired, because {why}"),
             Self::Busy => "not repaired, because its rows change all the time: try again".into(),
+            Self::Locked(holders) => {
+                let holders = holders.as_deref().unwrap_or("another session");
+                format!("not repaired, because its rows, or the table, are locked by {holders}")
+            }
             Self::Empty => format!("not repaired, because {EMPTY}"),
             Self::Doubled => {
                 "not repaired, because realtime_stock has rows twice: delete one of each first, as \
@@ -118,22 +125,45 @@ impl Changes {
 /// # Errors
 /// Where the database fails, or the role has no right to change the bars; nothing has changed then.
 pub async fn repair(db: &mut BatchDb, hour: Hour, with_minutes: bool) -> Result<Repair, Failure> {
-    for _ in 0..TRIES {
-        let patience = db.patience;
-        match try_repair(&mut db.connection, patience, hour, with_minutes).await {
-            Ok(repair) => return Ok(repair),
-            Err(error) if is_in_the_way(&error) => tokio::time::sleep(PAUSE).await,
-            Err(error) => return Err(db.failed("repairing minute_bars and hour_bars in", error)),
-        }
+    let session = (&db.database, db.pid);
+    let trying = try_often(&mut db.connection, db.patience, hour, with_minutes);
+    // Twice in the time that a lock is waited for.
+    let pause = db.patience / LOCK_TIMEOUT_PART / 2;
+    match pg::watched(session, pause, trying).await {
+        (Ok(Repair::Locked(_)), holders) => Ok(Repair::Locked(holders)),
+        (Ok(repair), _) => Ok(repair),
+        (Err(error), _) => Err(db.explain("repairing minute_bars and hour_bars in", error).await),
     }
-    Ok(Repair::Busy)
 }
 
-/// Whether another writer was quicker. 40: its row is another one than was read, or each waited for
-/// the other; 23505: it has made the row that was missing; 55P03: it holds the row for long.
-fn is_in_the_way(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("40") || code == "23505" || code == "55P03")
+async fn try_often(
+    connection: &mut PgConnection,
+    patience: Duration,
+    hour: Hour,
+    with_minutes: bool,
+) -> sqlx::Result<Repair> {
+    let mut left = Repair::Busy;
+    for _ in 0..TRIES {
+        match try_repair(connection, patience, hour, with_minutes).await {
+            Ok(repair) => return Ok(repair),
+            Err(error) => left = in_the_way(&error).ok_or(error)?,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(left)
+}
+
+/// What another writer was in the way with, if that is why a try has failed. 40: its row is another
+/// one than was read, or each waited for the other; 23505: it has made the row that was missing;
+/// 55P03: it holds the row, or the table, for long.
+fn in_the_way(error: &sqlx::Error) -> Option<Repair> {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code)?;
+    match &*code {
+        "55P03" => Some(Repair::Locked(None)),
+        "23505" => Some(Repair::Busy),
+        code if code.starts_with("40") => Some(Repair::Busy),
+        _ => None,
+    }
 }
 
 async fn try_repair(

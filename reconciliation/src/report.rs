@@ -2,10 +2,12 @@
 
 use crate::args::Format;
 use crate::outcome::{HourOutcome, PartitionOutcome, Status};
+use crate::verdict::{Unsuccessful, Verdict};
 use hourly::hour::Hour;
 use hourly::output::print;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
+use service::failure::one_line;
 use service::words::counted;
 
 /// Counts of hours by what was found.
@@ -26,6 +28,8 @@ pub struct Outcomes {
 #[derive(Debug)]
 pub struct Printer {
     format: Format,
+    /// Whether hours are compared yet.
+    has_begun: bool,
     /// Whether a partition is told with its topic.
     has_topics: bool,
     pub totals: Outcomes,
@@ -35,7 +39,9 @@ pub struct Printer {
 
 #[derive(Serialize)]
 struct LastLine<'a> {
-    verify: Status,
+    verify: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     #[serde(flatten)]
     totals: &'a Outcomes,
 }
@@ -77,15 +83,21 @@ impl Outcomes {
 }
 
 impl Printer {
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        let (totals, added) = (Outcomes::default(), FxHashMap::default());
+        Self { format, has_begun: false, has_topics: false, totals, added }
+    }
+
     /// # Errors
     /// Where standard output cannot be written to. A reader that has closed it is
     /// no error.
-    pub fn new(format: Format, has_topics: bool) -> anyhow::Result<Self> {
-        if format == Format::Table {
-            print(&format!("{}\n", header()))?;
+    pub fn begin(&mut self, has_topics: bool) -> anyhow::Result<()> {
+        (self.has_begun, self.has_topics) = (true, has_topics);
+        match self.format {
+            Format::Json => Ok(()),
+            Format::Table => print(&format!("{}\n", header())),
         }
-        let (totals, added) = (Outcomes::default(), FxHashMap::default());
-        Ok(Self { format, has_topics, totals, added })
     }
 
     /// # Errors
@@ -111,19 +123,31 @@ impl Printer {
         self.added.insert(hour, status);
     }
 
+    /// Prints the last line; `why` it was no success, if it was none.
+    ///
     /// # Errors
     /// As [`Printer::add`].
-    pub fn finish(&self) -> anyhow::Result<()> {
+    pub fn finish(&self, why: Option<&Unsuccessful>) -> anyhow::Result<()> {
+        match self.format {
+            // There is no table.
+            Format::Table if !self.has_begun => Ok(()),
+            _ => print(&format!("{}\n", self.last_line(why)?)),
+        }
+    }
+
+    fn last_line(&self, why: Option<&Unsuccessful>) -> anyhow::Result<String> {
+        let verify = why.map_or(Verdict::Ok, |why| why.verdict);
         let Outcomes { hours, ok, purged, open, mismatch, realtime_ticks, archive_ticks, rejected } =
             &self.totals;
         match self.format {
             Format::Json => {
-                let last = LastLine { verify: self.totals.status(), totals: &self.totals };
-                print(&format!("{}\n", serde_json::to_string(&last)?))
+                let error = why.map(|why| one_line(&why.failure));
+                Ok(serde_json::to_string(&LastLine { verify, error, totals: &self.totals })?)
             }
-            Format::Table => print(&format!(
-                "{}: {ok} ok, {purged} purged, {open} open, {mismatch} mismatch; {} in \
-                 realtime_stock, {archive_ticks} in the archive; {} rejected\n",
+            Format::Table => Ok(format!(
+                "{}{}: {ok} ok, {purged} purged, {open} open, {mismatch} mismatch; {} in \
+                 realtime_stock, {archive_ticks} in the archive; {} rejected",
+                if verify.is_unfinished() { "not finished; until then " } else { "" },
                 counted(*hours, "hour"),
                 counted(*realtime_ticks, "tick"),
                 counted(*rejected, "message")
@@ -193,12 +217,51 @@ fn line(outcome: &HourOutcome, partition: &PartitionOutcome) -> String {
 mod tests {
     use super::*;
     use common::Timestamp;
+    use service::Failure;
+
+    #[test]
+    fn the_last_line_says_what_the_exit_code_says() {
+        let partial = || Failure::Partial("why".into());
+        let failed = |text: &'static str| anyhow::anyhow!(text);
+        for (why, verdict, code, table) in [
+            (Unsuccessful::open("why".into()), "open", 4, "1 hour: 1 ok"),
+            (Unsuccessful::with_nothing(partial()), "nothing", 4, "1 hour: 1 ok"),
+            (Failure::Difference("why".into()).into(), "mismatch", 1, "1 hour: 1 ok"),
+            (partial().into(), "stopped", 4, "not finished; until then 1 hour: 1 ok"),
+            (
+                Failure::Infrastructure(failed("why")).into(),
+                "failed",
+                3,
+                "not finished; until then 1 hour: 1 ok",
+            ),
+            (
+                Unsuccessful::with_nothing(Failure::Configuration(failed("why"))),
+                "failed",
+                2,
+                "not finished; until then 1 hour: 1 ok",
+            ),
+        ] {
+            let line = |format, why: Option<&Unsuccessful>| {
+                let mut printer = Printer::new(format);
+                printer.totals = Outcomes { hours: 1, ok: 1, ..Outcomes::default() };
+                printer.last_line(why).unwrap()
+            };
+            assert_eq!(why.failure.exit_code(), code, "{verdict}");
+            let json = line(Format::Json, Some(&why));
+            let last: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!((&last["verify"], &last["ok"]), (&verdict.into(), &1.into()), "{json}");
+            assert!(last["error"].as_str().unwrap().contains("why"), "{json}");
+            assert!(line(Format::Table, Some(&why)).starts_with(table), "{verdict}");
+            let json = line(Format::Json, None);
+            assert!(json.starts_with(r#"{"verify":"ok","hours":1,"ok":1,"#), "{json}");
+        }
+    }
 
     #[test]
     fn an_hour_that_is_open_after_all_counts_once_and_a_difference_stays_one() {
         let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
         let statuses = [Status::Ok, Status::Purged, Status::Open, Status::Mismatch];
-        let mut printer = Printer::new(Format::Json, false).unwrap();
+        let mut printer = Printer::new(Format::Json);
         for (number, status) in (0..).zip(statuses) {
             printer.totals.hours += 1;
             *printer.totals.of(status) += 1;

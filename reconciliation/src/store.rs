@@ -6,12 +6,24 @@ use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
-use service::pg::Timestamptz;
+use service::pg::{Timestamptz, in_time};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 
-/// Description, for errors, of every write.
-const WRITING: &str = "writing reconciled_hours to";
+/// What was found could not be written.
+#[derive(Debug)]
+pub struct Unwritten {
+    pub failure: Failure,
+    /// The server has refused it, and answers.
+    pub is_refused: bool,
+}
+
+impl Unwritten {
+    async fn of(db: &BatchDb, error: sqlx::Error) -> Self {
+        let is_refused = error.as_database_error().is_some();
+        Self { failure: db.explain("writing reconciled_hours to", error).await, is_refused }
+    }
+}
 
 /// Replaces what is known of an hour. `read_at`: of which moment the tables were read; what was
 /// computed since then was not looked at.
@@ -22,18 +34,24 @@ pub async fn write(
     db: &mut BatchDb,
     outcome: &HourOutcome,
     read_at: Timestamp,
-) -> Result<(), Failure> {
-    db.query(WRITING, async |connection| write_all(connection, outcome, read_at).await).await
+) -> Result<(), Unwritten> {
+    match in_time(db.patience, write_all(&mut db.connection, outcome, read_at)).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Unwritten::of(db, error).await),
+    }
 }
 
 /// Notes that an hour was compared without something of it.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn open(db: &mut BatchDb, hour: Hour, why: &str) -> Result<(), Failure> {
+pub async fn open(db: &mut BatchDb, hour: Hour, why: &str) -> Result<(), Unwritten> {
     let note =
         pg::query(include_str!("../sql/open_hour.sql")).bind(Timestamptz(hour.start())).bind(why);
-    db.query(WRITING, async |connection| note.execute(connection).await.map(drop)).await
+    match in_time(db.patience, note.execute(&mut db.connection)).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Unwritten::of(db, error).await),
+    }
 }
 
 async fn write_all(

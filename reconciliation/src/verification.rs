@@ -3,15 +3,15 @@
 use crate::archive::Archive;
 use crate::hour_span::HourSpan;
 use crate::hour_spans::HourSpans;
-use crate::indicators;
+use crate::indicators::{self, IndicatorComparison};
 use crate::late::LateFinds;
 use crate::nothing;
-use crate::outcome::Status;
+use crate::outcome::{HourOutcome, Status};
 use crate::present_hours::PresentHours;
 use crate::repair::{self, Repair};
 use crate::report::Printer;
 use crate::stop::stopped_comparing;
-use crate::store;
+use crate::store::{self, Unwritten};
 use crate::topic::{ComparedTopic, TopicHoldings};
 use hourly::flags::HourPlan;
 use hourly::hour::Hour;
@@ -37,6 +37,8 @@ pub struct Verification {
     /// An object of the hours whose lines are no ticks.
     pub tickless: Option<Arc<str>>,
     pub stop: CancellationToken,
+    /// Why what is found is no longer written. It is printed nevertheless.
+    pub unwritten: Option<Unwritten>,
     /// Whether bars are brought in line with the ticks.
     pub is_repairing: bool,
 }
@@ -45,7 +47,19 @@ pub struct Verification {
 type Repaired = BTreeMap<Hour, Vec<Repair>>;
 
 impl Verification {
+    /// # Errors
+    /// The first failure to write what was found, else why not all of it was compared.
     pub async fn compare_all(
+        &mut self,
+        plan: &HourPlan,
+        report: &mut Printer,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let compared = self.compare_spans(plan, report, stop).await;
+        self.unwritten.take().map_or(compared, |unwritten| Err(unwritten.failure))
+    }
+
+    async fn compare_spans(
         &mut self,
         plan: &HourPlan,
         report: &mut Printer,
@@ -69,28 +83,46 @@ impl Verification {
                 spans.shorten();
                 continue;
             };
-            self.note_findings_for_other_hours(plan, &span, report).await?;
+            self.note_findings_for_other_hours(plan, &span, report).await;
             for hour in Hour::each(hours.clone()) {
                 let repairs = repaired.remove(&hour).unwrap_or_default();
-                let mut outcome = self.compare(hour, &span, &repairs);
-                if let Some(stray) = indicators.strays.get(&hour) {
-                    outcome.find(Status::Mismatch, stray.describe());
-                }
-                let waiting = indicators.waiting(hour);
-                if !waiting.is_empty() && !outcome.is_empty() {
-                    let what =
-                        "batch-layer has still to compute indicators, which were not compared";
-                    outcome.find(Status::Open, format!("{what}: of {waiting}"));
-                }
-                repairs.iter().for_each(|repair| outcome.find(Status::Ok, repair.describe()));
-                store::write(&mut self.db, &outcome, span.read_at).await?;
+                let outcome = self.judge(hour, &span, &indicators, &repairs);
+                // What cannot be written is to be read all the same.
                 if !outcome.is_empty() {
                     report.add(&outcome).map_err(Failure::Infrastructure)?;
                 }
+                if self.unwritten.is_none() {
+                    self.unwritten = store::write(&mut self.db, &outcome, span.read_at).await.err();
+                }
+            }
+            if self.unwritten.as_ref().is_some_and(|unwritten| !unwritten.is_refused) {
+                // The connection is of no use any more.
+                return Ok(());
             }
             spans.advance();
         }
         Ok(())
+    }
+
+    /// The outcome of an hour, with what is known of its indicators and repairs.
+    fn judge(
+        &self,
+        hour: Hour,
+        span: &HourSpan,
+        indicators: &IndicatorComparison,
+        repairs: &[Repair],
+    ) -> HourOutcome {
+        let mut outcome = self.compare(hour, span, repairs);
+        if let Some(stray) = indicators.strays.get(&hour) {
+            outcome.find(Status::Mismatch, stray.describe());
+        }
+        let waiting = indicators.waiting(hour);
+        if !waiting.is_empty() && !outcome.is_empty() {
+            let what = "batch-layer has still to compute indicators, which were not compared";
+            outcome.find(Status::Open, format!("{what}: of {waiting}"));
+        }
+        repairs.iter().for_each(|repair| outcome.find(Status::Ok, repair.describe()));
+        outcome
     }
 
     /// Notes of hours what was found before that they are compared without: the archive is not read
@@ -113,7 +145,7 @@ impl Verification {
         plan: &HourPlan,
         span: &HourSpan,
         report: &mut Printer,
-    ) -> Result<(), Failure> {
+    ) {
         for (topic, part) in self.topics.iter_mut().zip(&span.parts) {
             topic.note_messages(&span.hours, part);
         }
@@ -123,7 +155,10 @@ impl Verification {
             self.tickless = self.tickless.take().or_else(|| part.archived.tickless.clone());
             let of_compared = self.late.note((plan, &span.hours), &part.archived.far, is_asked);
             for (hour, object) in of_compared {
-                store::open(&mut self.db, hour, &object.describe()).await?;
+                if self.unwritten.is_none() {
+                    self.unwritten =
+                        store::open(&mut self.db, hour, &object.describe()).await.err();
+                }
                 report.open(hour);
             }
         }
@@ -131,7 +166,6 @@ impl Verification {
         if let Some(there) = &mut self.there {
             there.add(self.late.of_coming());
         }
-        Ok(())
     }
 
     /// Explains why nothing was compared.
@@ -219,7 +253,11 @@ impl Verification {
                         computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
                     let repair = repair::repair(&mut self.db, *hour, with_minutes).await?;
                     let outcome = repair.describe();
-                    tracing::info!(%hour, outcome, "hour {hour}: {outcome}");
+                    if matches!(repair, Repair::Busy | Repair::Locked(_)) {
+                        tracing::warn!(%hour, outcome, "hour {hour}: {outcome}");
+                    } else {
+                        tracing::info!(%hour, outcome, "hour {hour}: {outcome}");
+                    }
                     repair
                 }
             };

@@ -13,6 +13,7 @@ mod query;
 mod statement;
 mod target;
 mod timestamptz;
+mod waiting;
 pub mod within;
 
 pub use database::{Database, Migrations};
@@ -21,8 +22,9 @@ pub use limits::Limits;
 pub use migrations::MIGRATOR;
 pub use pooling::has_a_session;
 pub use query::{query, query_as, query_as_with, query_scalar, query_scalar_with, query_with};
-pub use statement::{Statement, begin_snapshot, end_snapshot, in_time};
+pub use statement::{NoAnswer, Statement, begin_snapshot, end_snapshot, in_time};
 pub use timestamptz::Timestamptz;
+pub use waiting::{Waiting, watched};
 
 /// Makes a struct of named columns a row. Not by sqlx's derive, which would have all of sqlx
 /// compiled twice: once for the compiler.

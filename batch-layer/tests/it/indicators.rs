@@ -338,7 +338,11 @@ async fn a_database_that_gives_no_answer_is_given_up_here_too_and_the_marks_stay
     let outcome = world.run(&[&DAY[..], &["--query-timeout", "2s"]].concat()).await;
     assert_eq!(outcome.code, 3, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("computing indicators in PostgreSQL"), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("no answer within 2s"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("no answer within 2 s (--query-timeout)"),
+        "{}",
+        outcome.stderr
+    );
     other.rollback().await.unwrap();
     assert_eq!(world.number("select count(*) from stale_indicators").await, 2);
     testing::eventually("the indicators to be there", LONG, || async {

@@ -170,7 +170,14 @@ async fn a_statement_that_a_run_has_given_up_ends_at_the_server_too_and_leaves_n
         .unwrap();
     let outcome = world.run(&[&DAY[..], &["--query-timeout", "2s"]].concat()).await;
     assert_eq!(outcome.code, 3, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("no answer within 2s"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("no answer within 2 s (--query-timeout)"),
+        "{}",
+        outcome.stderr
+    );
+    let who = "the statement waits for a lock of pid ";
+    assert!(outcome.stderr.contains(who), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("error communicating"), "{}", outcome.stderr);
     let says_it_twice = |line: &str| line.matches("no answer within").count() > 1;
     assert!(!outcome.stderr.lines().any(says_it_twice), "{}", outcome.stderr);
     // What it has waited for is still not to be had: who only hung up would wait on.
@@ -285,7 +292,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     let db = async || {
         let database = service::pg::Database::parse(world.database.url(), "test").unwrap();
         let connection = database.connect().await.unwrap();
-        BatchDb { connection, database, patience: LONG, lock: None }
+        BatchDb { connection, pid: None, database, patience: LONG, lock: None }
     };
     let begun = |arguments| Begun { arguments, engine: "", looks_back: true, window: None };
     let (mut old, mut new) = (db().await, db().await);

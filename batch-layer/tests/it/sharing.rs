@@ -292,7 +292,7 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
     world.execute("insert into stale_hours values ('2025-06-02T10:00Z', true, false)").await;
     let database = service::pg::Database::parse(world.database.url(), "test").unwrap();
     let connection = database.connect().await.unwrap();
-    let mut db = BatchDb { connection, database, patience: LONG, lock: None };
+    let mut db = BatchDb { connection, pid: None, database, patience: LONG, lock: None };
     assert!(matches!(lock::acquire(&mut db, LONG).await.unwrap(), Acquired::Yes));
     let hour = Hour::parse("2025-06-02T10").unwrap();
     for change in [

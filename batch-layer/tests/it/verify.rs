@@ -290,6 +290,16 @@ async fn an_hour_that_batch_layer_has_not_computed_from_the_present_archive_is_o
     let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stdout);
     assert!(outcome.stdout.contains("batch-layer has not computed the hour"), "{}", outcome.stdout);
+    // Nor where a run has read all of it, as a neighbour.
+    world
+        .execute(
+            "insert into stale_hours (hour, wanted, replaced) values ('2025-06-02T10:00Z', true, false)
+             on conflict do nothing",
+        )
+        .await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    assert!(outcome.stdout.contains("batch-layer has not computed the hour"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("has changed since"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -790,10 +800,12 @@ async fn repair_gives_up_on_an_hour_whose_rows_others_hold_and_says_so() {
         verify(&world, &["--hour", "2025-06-02T09", "--repair", "--query-timeout", "16s"]).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     assert!(
-        outcome.stdout.contains("not repaired, because its rows change all the time"),
+        outcome.stdout.contains("not repaired, because its rows, or the table, are locked by pid "),
         "{}",
         outcome.stdout
     );
+    let warned = |line: &str| line.contains("WARN") && line.contains("in a transaction since 20");
+    assert!(outcome.stderr.lines().any(warned), "{}", outcome.stderr);
     other.rollback().await.unwrap();
     assert_eq!(bars(&world).await, before);
     assert_eq!(verify(&world, &["--hour", "2025-06-02T09", "--repair"]).await.code, 0);
@@ -1815,6 +1827,53 @@ async fn json_has_an_object_for_each_hour_and_the_totals_last() {
     assert_eq!(parsed[1]["hour"], "2025-06-02T10:00:00Z");
     assert_eq!(parsed[1]["partitions"][1]["archive_ticks"], 400);
     assert_eq!((&parsed[3]["verify"], &parsed[3]["ok"]), (&Value::from("ok"), &Value::from(3)));
+}
+
+/// The last object of `--format json`.
+fn last(outcome: &Outcome) -> Value {
+    serde_json::from_str(outcome.stdout.lines().last().unwrap_or_default()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn the_last_object_says_what_the_exit_code_says() {
+    let world = agreeing().await;
+    let away = format!("http://127.0.0.1:{}", free_port());
+    let database = "postgres://u:p@127.0.0.1:1/d?sslmode=disable".to_owned();
+    for (name, value, flags, verdict, code) in [
+        ("S3_ENDPOINT_URL", away, &HOURS[..], "failed", 3),
+        ("DATABASE_URL", database, &HOURS[..], "failed", 3),
+        ("RUST_LOG", String::new(), &["--hour", "2025-01-01T00"][..], "nothing", 4),
+    ] {
+        let mut command = world.command(&[&["verify", "--format", "json"], flags].concat());
+        command.env(name, value);
+        let outcome = finish(command).await;
+        assert_eq!(outcome.code, code, "{}{}", outcome.stdout, outcome.stderr);
+        let last = last(&outcome);
+        assert_eq!(last["verify"], verdict, "{}", outcome.stdout);
+        assert!(last["error"].as_str().is_some_and(|why| !why.is_empty()), "{last}");
+    }
+    world.execute("delete from realtime_stock where kafka_offset = 9010").await;
+    let outcome = verify(&world, &[&HOURS[..], &["--format", "json"]].concat()).await;
+    assert_eq!((outcome.code, &last(&outcome)["verify"]), (1, &Value::from("mismatch")));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_printed_all_the_same() {
+    let world = agreeing().await;
+    let read_only = format!(
+        "alter database \"{}\" set default_transaction_read_only = on",
+        world.database.name()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(read_only)).execute(world.database.pool()).await.unwrap();
+    let outcome = verify(&world, &[&HOURS[..], &["--format", "json"]].concat()).await;
+    assert_eq!(outcome.code, 3, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stderr.contains("target_session_attrs=read-write"), "{}", outcome.stderr);
+    let last = last(&outcome);
+    assert_eq!((&last["verify"], &last["ok"]), (&Value::from("failed"), &Value::from(3)), "{last}");
+    assert_eq!(outcome.stdout.lines().count(), 4, "{}", outcome.stdout);
+    let outcome = verify(&world, &HOURS).await;
+    let words = "not finished; until then 3 hours: 3 ok";
+    assert!(outcome.stdout.contains(words), "{}", outcome.stdout);
 }
 
 /// A topic and a database that hold the same ticks of an hour that is over; the last one of the

@@ -5,7 +5,7 @@ use crate::lock::transaction::{self, End, TakenOver, Token, TransactionLock};
 use futures::stream::{BoxStream, TryStreamExt};
 use service::Failure;
 use service::pg;
-use service::pg::{Database, in_time};
+use service::pg::{Database, NoAnswer, Waiting, in_time};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgTransaction, Postgres};
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub type Statement<'q> = pg::Statement<Query<'q, Postgres, PgArguments>>;
 /// lost that cannot write.
 pub struct BatchDb {
     pub connection: PgConnection,
+    /// The server's number of its session, where it has one of its own.
+    pub pid: Option<i32>,
     pub database: Database,
     /// How long a statement may take.
     pub patience: Duration,
@@ -41,6 +43,14 @@ impl BatchDb {
         .await
     }
 
+    /// What [`BatchDb::pid`] is to be; `None` behind a pooler, or if the server does not tell.
+    pub async fn pid(connection: &mut PgConnection) -> Option<i32> {
+        if !pg::has_a_session() {
+            return None;
+        }
+        pg::query_scalar("select pg_backend_pid()").fetch_one(connection).await.ok()
+    }
+
     /// How long the server lets a statement go on: a little longer than this side, which says what
     /// for.
     pub fn server_patience(&self) -> Duration {
@@ -57,8 +67,10 @@ impl BatchDb {
         doing: &str,
         task: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> Result<T, Failure> {
-        let done = in_time(self.patience, task(&mut self.connection)).await;
-        done.map_err(|error| self.failed(doing, error))
+        match in_time(self.patience, task(&mut self.connection)).await {
+            Ok(done) => Ok(done),
+            Err(error) => Err(self.explain(doing, error).await),
+        }
     }
 
     /// Runs a task of several statements; the task applies the timeout to each itself, as
@@ -71,8 +83,10 @@ impl BatchDb {
         doing: &str,
         task: impl AsyncFnOnce(&mut PgConnection, Duration) -> sqlx::Result<T>,
     ) -> Result<T, Failure> {
-        let done = task(&mut self.connection, self.patience).await;
-        done.map_err(|error| self.failed(doing, error))
+        match task(&mut self.connection, self.patience).await {
+            Ok(done) => Ok(done),
+            Err(error) => Err(self.explain(doing, error).await),
+        }
     }
 
     /// The rows of one statement.
@@ -186,6 +200,21 @@ impl BatchDb {
             Ok(statement.execute(transaction).await?.rows_affected())
         })
         .await
+    }
+
+    /// Why a statement of this connection has failed just now. Where it has got no answer, the
+    /// server is asked what for.
+    pub async fn explain(&self, doing: &str, error: sqlx::Error) -> Failure {
+        let Some(no_answer) = NoAnswer::caused(&error) else { return self.failed(doing, error) };
+        let waiting = match self.pid {
+            Some(pid) => Waiting::of(&self.database, pid).await.describe(),
+            None => None,
+        };
+        let why = waiting.map_or_else(String::new, |waiting| format!(": {waiting}"));
+        let place = self.database.address();
+        Failure::Infrastructure(anyhow::anyhow!(
+            "{doing} PostgreSQL at {place}: {no_answer} (--query-timeout){why}"
+        ))
     }
 
     pub fn failed(&self, doing: &str, error: sqlx::Error) -> Failure {

@@ -126,7 +126,7 @@ impl Database {
                 return Failure::Infrastructure(error.context(self.what("connecting to")));
             }
         }
-        if is_refused_by_us(server, error) {
+        if is_refused_by_us(server, error) || is_setting(error) {
             return Failure::Configuration(
                 anyhow!(describe(error)).context(self.what("connecting to")),
             );
@@ -171,6 +171,14 @@ fn is_login(error: &sqlx::Error) -> bool {
         .is_some_and(|code| code.starts_with("28"))
 }
 
+/// 22023: a setting of the URL's `options` has a value that it cannot have.
+fn is_setting(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "22023")
+}
+
 /// PgBouncer takes only the parameters that it knows.
 fn is_parameter_of_a_pooler(error: &sqlx::Error) -> bool {
     has_a_session()
@@ -186,15 +194,15 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    /// A server that refuses every login.
-    async fn refusing() -> u16 {
+    /// A server that refuses every login, for some reason.
+    async fn refusing(code: &str, why: &str) -> u16 {
+        let text = format!("SFATAL\0C{code}\0M{why}\0\0");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut startup = vec![0; client.read_u32().await.unwrap() as usize - 4];
                 client.read_exact(&mut startup).await.unwrap();
-                let text = "SFATAL\0C28P01\0Mpassword authentication failed\0\0";
                 let mut answer = b"E".to_vec();
                 answer.extend_from_slice(&(text.len() as u32 + 4).to_be_bytes());
                 answer.extend_from_slice(text.as_bytes());
@@ -205,8 +213,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_setting_that_cannot_be_is_for_a_person_to_change() {
+        let port = refusing("22023", "invalid value for parameter \"statement_timeout\"").await;
+        let url = format!("postgres://u@127.0.0.1:{port}/d?sslmode=disable");
+        let refused = Database::parse(&url, "test").unwrap().connect().await.err().unwrap();
+        assert!(refused.is_configuration(), "{refused}");
+    }
+
+    #[tokio::test]
     async fn a_login_that_is_refused_is_tried_again_for_a_while_where_it_comes_from_a_file() {
-        let url = format!("postgres://u:s3cret@127.0.0.1:{}/d?sslmode=disable", refusing().await);
+        let port = refusing("28P01", "password authentication failed").await;
+        let url = format!("postgres://u:s3cret@127.0.0.1:{port}/d?sslmode=disable");
         let given = Database::parse(&url, "test").unwrap().connect().await.err().unwrap();
         assert!(given.is_configuration() && !given.to_string().contains("s3cret"), "{given}");
 

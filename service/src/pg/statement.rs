@@ -189,8 +189,22 @@ pub async fn in_time<T>(
     statement: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     let Ok(done) = tokio::time::timeout(patience, statement).await else {
-        let what = format!("no answer within {patience:?}");
-        return Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)));
+        let error = std::io::Error::new(std::io::ErrorKind::TimedOut, NoAnswer(patience));
+        return Err(sqlx::Error::Io(error));
     };
     done
+}
+
+/// A statement was given up: how long it was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no answer within {} s", .0.as_secs_f64())]
+pub struct NoAnswer(pub Duration);
+
+impl NoAnswer {
+    /// Whether this is why something failed.
+    #[must_use]
+    pub fn caused(error: &sqlx::Error) -> Option<&Self> {
+        let sqlx::Error::Io(error) = error else { return None };
+        error.get_ref().and_then(|cause| cause.downcast_ref())
+    }
 }
