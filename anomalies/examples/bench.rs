@@ -1,11 +1,5 @@
 //! Measures the detectors: `cargo xtask bench anomalies --nab ARCHIVE`. The last line is JSON.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::Instant;
-
 use anomalies::bars::hours;
 use anomalies::bars::{BarDetector, IsolationAlone, OddBar, SpectralAlone, WindowedGaussian};
 use anomalies::causal::{Parameters, State, bad_print};
@@ -18,6 +12,11 @@ use anomalies::{Tick, TickId, hindsight};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::json;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 /// Measure the detectors of anomalies.
 #[derive(Parser)]

@@ -1,8 +1,7 @@
 //! When an exchange trades.
 
-use serde::{Deserialize, Serialize};
-
 use crate::pack::pack;
+use serde::{Deserialize, Serialize};
 
 /// One session of continuous trading, in nanoseconds since 1970: from `opens` until before
 /// `closes`.

@@ -12,12 +12,11 @@ pub mod revision;
 pub mod sequence;
 pub mod silence;
 
-use serde::{Deserialize, Serialize};
-
 use crate::calendar::Calendar;
 use crate::pack::{Pack, pack};
 use crate::tick::{Finding, Kind, Tick};
 use clock::{Clock, Turn};
+use serde::{Deserialize, Serialize};
 
 /// The parameters of all detectors.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]

@@ -15,12 +15,10 @@
 //! A trade that its producer takes back is no price, and no neighbour; a correction is reported,
 //! and judged like any other trade.
 
-use std::ops::Range;
-
-use serde::{Deserialize, Serialize};
-
 use crate::causal::revision;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Quote, SECOND, Tick, outside};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "two_sided", version: 5 };

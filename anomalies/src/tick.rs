@@ -1,8 +1,7 @@
 //! The input of detectors ([`Tick`]) and their output ([`Finding`]).
 
-use serde::{Deserialize, Serialize};
-
 use crate::pack::pack;
+use serde::{Deserialize, Serialize};
 
 /// A second in nanoseconds, the unit of all times. That of all prices is 10^-9.
 pub const SECOND: i64 = 1_000_000_000;

@@ -1,12 +1,11 @@
 //! The detectors' scores on markets whose faults are known; on other seeds than those that the
 //! parameters were chosen on.
 
-use std::collections::HashSet;
-
 use anomalies::causal::{self, bad_print};
 use anomalies::evaluation::count::Counts;
 use anomalies::evaluation::market::{HARD, Market, PLAIN, Shape, draw};
 use anomalies::{Kind, TickId, hindsight};
+use std::collections::HashSet;
 
 fn markets(shape: &Shape) -> Vec<Market> {
     (100..104).map(|seed| draw(shape, seed)).collect()

@@ -1,12 +1,11 @@
 //! Symbols that trade seldom, and ticks that come late.
 
-use std::collections::HashSet;
-
 use anomalies::causal::{self, bad_print};
 use anomalies::evaluation::count::Counts;
 use anomalies::evaluation::market::Market;
 use anomalies::evaluation::thin::{RIGHT, Shape, draw, judge_hours};
 use anomalies::{Calendar, Kind, MINUTE, SECOND, Tick, TickId, hindsight};
+use std::collections::HashSet;
 
 const CENT: i64 = 10_000_000;
 

@@ -1,9 +1,8 @@
 //! [`TestBucket`]: a bucket of a test's own.
 
-use std::ops::Deref;
-
 use crate::s3::{Bucket, StoreArgs};
 use crate::stack::{clean_up, stack, unique_name};
+use std::ops::Deref;
 
 /// An empty bucket of its own; reading, writing and listing are [`Bucket`]'s. It is emptied and
 /// deleted with the value.

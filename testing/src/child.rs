@@ -1,15 +1,13 @@
 //! [`Child`]: a program under test, with what it says.
 
+use crate::eventually;
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
-
-use crate::eventually;
 
 /// Servers of others take their time to start.
 const LISTENS_WITHIN: Duration = Duration::from_secs(60);

@@ -1,19 +1,17 @@
 //! [`TestCluster`]: two brokers of a test's own, of which one may die.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
-
-use anyhow::Context;
-use crc_fast::CrcAlgorithm;
-use rdkafka::consumer::Consumer;
-use tempfile::TempDir;
-
 use crate::folder::{folder, write};
 use crate::java::{kafka_program, kafka_tool};
 use crate::kafka::inquirer;
 use crate::topic::{create, placed};
 use crate::{Child, eventually, free_port};
+use anyhow::Context;
+use crc_fast::CrcAlgorithm;
+use rdkafka::consumer::Consumer;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -1,12 +1,10 @@
 //! [`TestDatabase`]: a database of a test's own.
 
-use std::time::Duration;
-
+use crate::stack::{clean_up, stack, unique_name};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use std::time::Duration;
 use url::Url;
-
-use crate::stack::{clean_up, stack, unique_name};
 
 /// An empty PostgreSQL database of its own, without migrations. It is dropped with the value, also
 /// when a test panics.

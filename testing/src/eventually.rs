@@ -2,7 +2,6 @@
 
 use std::fmt::{Debug, Display};
 use std::time::Duration;
-
 use tokio::time::Instant;
 
 const PAUSE: Duration = Duration::from_millis(50);

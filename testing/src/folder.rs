@@ -3,7 +3,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-
 use tempfile::{Builder, TempDir};
 
 /// A folder of a test's own, readable by this user only. It is deleted with the value.

@@ -1,11 +1,10 @@
 //! [`ForgettingBroker`]: a broker that forgets all brokers, itself among them.
 
+use bytes::{Buf, BufMut, Bytes};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use bytes::{Buf, BufMut, Bytes};
 
 /// A Kafka broker that knows as much of the protocol as a producer needs, and can answer as a
 /// starting one does in some moments: it knows the topic, and no broker at all. A real one cannot

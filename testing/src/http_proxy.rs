@@ -1,14 +1,12 @@
 //! [`HttpProxy`]: an HTTP server that fails by a test's rule.
 
+use crate::Server;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use crate::Server;
 
 /// Stands in front of an HTTP server on loopback and treats each request as a test's rule says. It
 /// ends with the value.

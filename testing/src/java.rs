@@ -1,8 +1,7 @@
 //! Kafka's own programs.
 
-use std::process::Command;
-
 use crate::stack::stack;
+use std::process::Command;
 
 /// A Java program of the stack's Kafka, with a small heap. It is killed with the thread that starts
 /// it, so that nothing is left where a test's process is killed.

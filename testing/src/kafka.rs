@@ -6,14 +6,13 @@ mod sender;
 pub use reader::read;
 pub use sender::{Outgoing, Sender};
 
-use std::time::{Duration, Instant};
-
 use anyhow::Context;
 use clap::Args;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use service::kafka::KafkaProperties;
 pub use service::kafka::{Quiet, partitions};
+use std::time::{Duration, Instant};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -1,13 +1,11 @@
 //! [`PgBouncer`]: a pooler before PostgreSQL.
 
-use std::process::Command;
-
-use tempfile::TempDir;
-use url::Url;
-
 use crate::folder::{folder, write};
 use crate::stack::stack;
 use crate::{Child, free_port, unprivileged};
+use std::process::Command;
+use tempfile::TempDir;
+use url::Url;
 
 /// When a connection to the server is given to another client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,11 @@
 //! [`Pooler`]: as PgBouncer in transaction mode sees its clients.
 
+use crate::Server;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use crate::Server;
 
 /// Parameters of a start that PgBouncer 1.18 refuses.
 const UNKNOWN: [&str; 2] = ["extra_float_digits", "options"];

@@ -1,15 +1,13 @@
 //! [`TestPostgres`]: a PostgreSQL of a test's own, with other settings than the stack's.
 
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
-
-use sqlx::{Connection, PgConnection};
-use tempfile::TempDir;
-
 use crate::folder::folder;
 use crate::stack::stack;
 use crate::{Child, eventually, free_port, unprivileged};
+use sqlx::{Connection, PgConnection};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

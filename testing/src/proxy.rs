@@ -1,9 +1,8 @@
 //! [`TcpProxy`]: a network that breaks, falls silent or becomes slow.
 
+use crate::{eventually, free_port};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-use crate::{eventually, free_port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};

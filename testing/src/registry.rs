@@ -1,10 +1,8 @@
 //! [`TestRegistry`]: a schema registry of a test's own.
 
-use std::process::Command;
-
-use serde_json::{Value, json};
-
 use crate::{Child, free_port};
+use serde_json::{Value, json};
+use std::process::Command;
 
 /// A schema registry of its own, in memory: that of franz-go, in a process. It ends with the value.
 pub struct TestRegistry {

@@ -1,12 +1,10 @@
 //! The roles of `deploy/postgres/roles.sql` in a test's database.
 
-use std::time::Duration;
-
+use crate::{TestDatabase, eventually};
 use service::pg::{Database, Migrations};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::time::Duration;
 use url::Url;
-
-use crate::{TestDatabase, eventually};
 
 const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
 

@@ -1,7 +1,5 @@
 //! An S3 client for one bucket, by endpoint and static credentials.
 
-use std::collections::HashMap;
-
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -12,6 +10,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use clap::Args;
+use std::collections::HashMap;
 
 /// Where the archive is. The names of the variables are those of `batch-layer`.
 #[derive(Args, Clone)]

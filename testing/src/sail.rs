@@ -1,9 +1,8 @@
 //! [`TestSail`]: a server of Spark Connect of a test's own.
 
-use std::process::Command;
-
 use crate::stack::stack;
 use crate::{Child, free_port};
+use std::process::Command;
 
 /// A server of Spark Connect that starts in a moment: Sail, out of the cached Python. It ends with
 /// the value.

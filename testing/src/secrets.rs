@@ -1,12 +1,10 @@
 //! Secrets in files, and the proof that they stay there.
 
-use std::fs;
-use std::path::Path;
-
-use tempfile::TempDir;
-
 use crate::Child;
 use crate::folder::{folder, write};
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
 
 /// A folder of secret files, readable by this user only. It is deleted with the value.
 pub struct Secrets(TempDir);

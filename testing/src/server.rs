@@ -1,7 +1,6 @@
 //! [`Server`]: whatever a test puts in a real server's place.
 
 use std::net::SocketAddr;
-
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 

@@ -1,9 +1,8 @@
 //! Whether PostgreSQL takes the statements that stand in the files of a folder.
 
+use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr};
 
 /// Prepares each statement of each `.sql` file of `folder` and of the folders in it, without
 /// running any. Gives a line for each that PostgreSQL refuses, with the file and the reason.

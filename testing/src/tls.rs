@@ -1,9 +1,10 @@
 //! The stack's certificates, and TLS in front of a service that has none.
 
+use crate::Server;
+use crate::stack::stack;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -11,9 +12,6 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-use crate::Server;
-use crate::stack::stack;
 
 /// Takes TLS connections with the stack's certificate and passes them on without. It ends when the
 /// value is dropped.

@@ -1,16 +1,14 @@
 //! [`TestTopic`]: a topic of a test's own.
 
-use std::time::Duration;
-
+use crate::eventually;
+use crate::kafka::{Outgoing, Quiet, Sender, client_config, inquirer, read, watermarks};
+use crate::stack::{clean_up, stack, unique_name};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
-
-use crate::eventually;
-use crate::kafka::{Outgoing, Quiet, Sender, client_config, inquirer, read, watermarks};
-use crate::stack::{clean_up, stack, unique_name};
+use std::time::Duration;
 
 /// How long one try may wait for its answer.
 const TRY: Duration = Duration::from_secs(20);

@@ -3,7 +3,6 @@
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-
 use tempfile::TempDir;
 
 /// `nobody` and `nogroup` of Debian.

@@ -21,17 +21,9 @@ mod services;
 mod side_topics;
 mod silence;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
+use crate::prove::{self, ProveArgs};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use service::cli::duration;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio_util::sync::CancellationToken;
-
-use crate::prove::{self, ProveArgs};
 use environment::{Environment, Scenario};
 use fault::Fault;
 use instance_settings::InstanceSettings;
@@ -40,8 +32,14 @@ use load::Amount;
 use plan::{Planned, Terms, plan};
 pub use report::ChaosReport;
 use report::Happened;
+use service::cli::duration;
 use services::StackArgs;
 use side_topics::SideTopics;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 #[derive(Args, Clone)]
 pub struct ChaosArgs {

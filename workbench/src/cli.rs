@@ -1,12 +1,5 @@
 //! The command line.
 
-use std::process::ExitCode;
-
-use clap::{Parser, Subcommand};
-use serde::Serialize;
-use service::telemetry::{self, LogArgs};
-use tokio_util::sync::CancellationToken;
-
 use crate::archive::{self, ArchiveArgs};
 use crate::bench::Bench;
 use crate::chaos::{self, ChaosArgs};
@@ -15,6 +8,11 @@ use crate::prove::{self, ProveArgs};
 use crate::report::{self, ReportArgs};
 use crate::simulate::{self, SimulateArgs};
 use crate::soak::{self, SoakArgs};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use service::telemetry::{self, LogArgs};
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
 
 /// Developers' equipment around the pipeline.
 ///

@@ -1,9 +1,8 @@
 //! The binary `workbench`: developers' equipment, run by `cargo xtask`.
 
+use clap::Parser;
 use std::process::ExitCode;
 use std::time::Duration;
-
-use clap::Parser;
 use workbench::cli::Cli;
 
 /// How long threads that may block are waited for after the last word. Where a command fails, one

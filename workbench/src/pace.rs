@@ -1,7 +1,6 @@
 //! Sending in real time.
 
 use std::time::{Duration, Instant};
-
 use tokio_util::sync::CancellationToken;
 
 /// The longest sleep at a stretch, so that a signal is noticed.

@@ -1,12 +1,11 @@
 //! Binaries of this project as child processes.
 
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use std::{fmt, fs};
-
-use anyhow::{Context, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 
 /// A binary that stands beside this one; `cargo xtask` builds both.
 ///

@@ -14,10 +14,9 @@ mod topic;
 mod verdict;
 
 use anyhow::Context;
-use sqlx::PgConnection;
-
 use archive::Archive;
 pub use args::ProveArgs;
+use sqlx::PgConnection;
 use tables::Hours;
 pub use tables::next_offsets;
 use testing::s3::Bucket;

@@ -4,11 +4,10 @@ mod figures;
 mod layout;
 
 use clap::Args;
+use figures::Figures;
 use service::cli::DatabaseArgs;
 use service::pg::Migrations;
 use sqlx::PgConnection;
-
-use figures::Figures;
 use testing::kafka::KafkaArgs;
 
 #[derive(Args, Clone)]

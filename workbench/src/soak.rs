@@ -5,28 +5,26 @@ mod plot;
 mod probe;
 mod sample;
 
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, bail, ensure};
-use clap::Args;
-use rustix::process::Signal;
-use serde::Serialize;
-use sqlx::PgConnection;
-use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
-
 use crate::chaos::archiver::{archiver, complete};
 use crate::chaos::batch::Batches;
 use crate::chaos::findings::Findings;
 use crate::chaos::instances::{Instance, Setup};
 use crate::process::{self, Process};
 use crate::prove::{self, ProveArgs, Verdict};
+use anyhow::{Context, bail, ensure};
+use clap::Args;
 use growth::{Growth, growths};
 use probe::Latencies;
+use rustix::process::Signal;
 use sample::{Sample, look_at_database, look_at_process};
+use serde::Serialize;
+use sqlx::PgConnection;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Args, Clone)]
 pub struct SoakArgs {

@@ -1,12 +1,10 @@
 //! The detectors of anomalies need no service to be measured.
 
-use std::ffi::OsString;
-use std::process::{Command, ExitCode};
-
-use anyhow::{Context, Result};
-
 use crate::build::{Profile, Target};
 use crate::{ask, process};
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
 
 const BENCH: Target = Target::Example { package: "anomalies", name: "bench" };
 

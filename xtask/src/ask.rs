@@ -1,14 +1,12 @@
 //! Whether a program takes its arguments: it is asked that before anything is installed, compiled
 //! or started for their sake.
 
+use crate::build::{self, Profile, Target};
+use crate::{process, setup};
+use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
-
-use anyhow::{Context, Result};
-
-use crate::build::{self, Profile, Target};
-use crate::{process, setup};
 
 /// The exit code where nothing is left to be done, since the program has given its help or has said
 /// what is wrong with `arguments`; `None` where it is to be run, or compiled before it can tell.

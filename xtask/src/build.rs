@@ -1,14 +1,12 @@
 //! Compiles the workspace's binaries.
 
+use crate::{files, setup};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
-
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
-
-use crate::{files, setup};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {

@@ -1,12 +1,10 @@
 //! Downloads, kept in the user's cache folder. An entry appears by a rename, so a broken download
 //! is never taken for a whole one.
 
+use crate::files;
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
-
-use anyhow::{Context, Result};
-
-use crate::files;
 
 fn root() -> Result<PathBuf> {
     let base = env::var_os("XDG_CACHE_HOME")

@@ -1,16 +1,14 @@
 //! `cargo xtask capture`: what a command prints, and when, as a picture of a terminal that moves
 //! (CSS, no script).
 
+use crate::files;
+use anyhow::{Context, Result};
+use clap::Args;
 use std::fmt::Write;
 use std::io::{self, BufRead};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result};
-use clap::Args;
-
-use crate::files;
 
 const COLUMNS: usize = 104;
 const ROWS: usize = 36;

@@ -1,15 +1,13 @@
 //! Faults, or a long time at a steady rate, on a stack of their own.
 
-use std::ffi::OsString;
-use std::process::{Command, ExitCode};
-
-use anyhow::{Context, Result};
-use clap::{CommandFactory, Parser};
-
 use crate::build::{self, Profile, Target};
 use crate::stack::owned::OwnedStack;
 use crate::stack::{self, StoreKind};
 use crate::{ask, files};
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
 
 /// What `cargo xtask chaos` and `soak` take beside the options of the program, which follow
 ///

@@ -2,14 +2,12 @@
 //! (docs/runs.md) and the newest lines of JSON that benches left (docs/runs); and the README's
 //! badges, out of the workspace's manifest; and the drawing of how a tick travels.
 
+use crate::files;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use std::path::Path;
 use std::process::ExitCode;
 use std::{fs, iter};
-
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-
-use crate::files;
 
 /// The columns of the table that are drawn, each with its goal.
 const DRAWN: [(&str, &str, f64); 2] =

@@ -1,17 +1,15 @@
 //! The command line, and which module does what it asks.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::ExitCode;
-
-use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
-
 use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
 use crate::{
     anomalies, capture, chaos, chart, containers, demo, files, interrupt, manifests, pictures,
     setup, spark, supply_chain, test, workbench,
 };
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers,
 /// and what runs on them.

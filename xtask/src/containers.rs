@@ -5,16 +5,14 @@ mod confined;
 mod docker;
 mod images;
 
+use crate::{demo, files};
+use anyhow::{Context, Result, bail};
+use docker::{CONFINED, docker, image};
+use images::Bases;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-use anyhow::{Context, Result, bail};
-
-use crate::{demo, files};
-use docker::{CONFINED, docker, image};
-use images::Bases;
 
 /// The images, named after the Dockerfile's targets.
 const TARGETS: [&str; 3] = ["speed-layer", "batch-layer", "workbench"];

@@ -1,13 +1,11 @@
 //! A Kubernetes control plane that takes what is deployed: etcd, the API server and the
 //! controllers, built by Go into the cache. `deploy/check` starts it and asks it.
 
+use crate::{cache, files, go, interrupt, process};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
-
-use anyhow::{Context, Result};
-
-use crate::{cache, files, go, interrupt, process};
 
 /// As deploy/check/go.mod has it, and control_plane/go.mod.
 const VERSION: &str = "1.36.4";

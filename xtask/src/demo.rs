@@ -9,16 +9,14 @@ mod prometheus;
 mod reader;
 mod view;
 
-use std::process::ExitCode;
-
-use anyhow::Result;
-
 use crate::stack::UpOptions;
 use crate::stack::owned::OwnedStack;
 use crate::stack::ports::PortChoice;
 use crate::{chaos, files, interrupt};
+use anyhow::Result;
 pub use options::Options;
 use play::Play;
+use std::process::ExitCode;
 
 /// Exit code 1 where the proof of `--once` fails. An interrupt is the normal end of the demo
 /// without it.

@@ -1,9 +1,8 @@
 //! File operations whose errors name the file.
 
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
-
-use anyhow::{Context, Result};
 
 /// The root folder of the workspace.
 pub fn workspace() -> PathBuf {

@@ -1,12 +1,10 @@
 //! Programs of tests that are built by Go.
 
+use crate::{files, process};
+use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
-
-use anyhow::{Context, Result};
-
-use crate::{files, process};
 
 /// Whether there is a Go 1 of this minor version or a newer one on the PATH.
 pub fn is_at_least(oldest: u32) -> bool {

@@ -26,9 +26,8 @@ mod supply_chain;
 mod test;
 mod workbench;
 
-use std::process::ExitCode;
-
 use clap::Parser;
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::run(cli::Cli::parse()) {

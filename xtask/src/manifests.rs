@@ -1,11 +1,9 @@
 //! The checks of `deploy/check` and `deploy/check-workflows`, Go modules: kustomize, Helm,
 //! Kubernetes' types, Compose's own loader and actionlint are Go.
 
-use std::process::{Command, ExitCode};
-
-use anyhow::{Context, Result, bail};
-
 use crate::{control_plane, files, process};
+use anyhow::{Context, Result, bail};
+use std::process::{Command, ExitCode};
 
 /// Fetches and compiles on first use (some minutes, in Go's own cache), then takes seconds.
 /// `apply`: then also apply all of it to a real control plane, which takes minutes.

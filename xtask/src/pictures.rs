@@ -1,15 +1,13 @@
 //! `cargo xtask pictures`: dashboards as a running Grafana draws them, taken by a headless browser.
 
+use crate::files;
+use crate::process::exit_code;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
-use clap::Args;
-
-use crate::files;
-use crate::process::exit_code;
 
 /// Pictures of docs/pictures, each with the dashboard that it shows.
 const PICTURES: [(&str, &str); 1] = [("live-market.png", "stock-market")];

@@ -1,11 +1,9 @@
 //! A Python with the packages that tests compare results with.
 
+use crate::{cache, process};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use anyhow::Result;
-
-use crate::{cache, process};
 
 /// TA-Lib by its authors, with the C library inside, and what it needs; what the docs read the lake
 /// with; and Sail, a server of Spark Connect. DuckDB's extension for S3 must be of its own version.

@@ -1,11 +1,9 @@
 //! A schema registry for tests, built by Go into the cache: franz-go's, which nobody of this
 //! project wrote.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
-
 use crate::{cache, go};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
 
 /// To be changed with the files.
 const KEY: &str = "schema-registry-1";

@@ -1,17 +1,15 @@
 //! Installs the system packages that building and running need. Quick when nothing is missing: it
 //! only looks at files.
 
+use crate::files::{self, on_path};
+use crate::stack::{StoreKind, postgres};
+use crate::{process, python, schema_registry};
+use anyhow::{Result, anyhow, bail};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
-
-use anyhow::{Result, anyhow, bail};
-
-use crate::files::{self, on_path};
-use crate::stack::{StoreKind, postgres};
-use crate::{process, python, schema_registry};
 
 /// Something that must be there, and the Debian packages (12 and 13) that bring it.
 struct Need {

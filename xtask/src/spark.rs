@@ -1,16 +1,14 @@
 //! Servers of Spark Connect on this machine, and what is measured and tested with them.
 
+use crate::build::{Profile, Target};
+use crate::stack::ports;
+use crate::{ask, cache, files, interrupt, process, python};
+use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
-
-use crate::build::{Profile, Target};
-use crate::stack::ports;
-use crate::{ask, cache, files, interrupt, process, python};
 
 /// Spark with its server, as PyPI has it: 435 MB.
 const PACKAGE: &str = "pyspark==4.3.0";

@@ -20,18 +20,16 @@ mod started;
 mod store;
 mod tls;
 
-use std::fs;
-use std::path::Path;
-use std::time::Instant;
-
-use anyhow::{Context, Result};
-
 use crate::{files, setup};
+use anyhow::{Context, Result};
 pub use bucket::{StoreKind, store_or_default};
 pub use options::UpOptions;
 pub use programs::Program;
 pub use service::Service;
 pub use settings::Stack;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
 use tls::Certificates;
 
 /// Installs and fetches what a stack runs, so that it is there when one is wanted.

@@ -1,13 +1,11 @@
 //! What the binaries are made of: cargo-deny holds it against `deny.toml`, cargo-cyclonedx writes
 //! it down.
 
+use crate::{build, cache, files, process, python, setup};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-
-use anyhow::{Context, Result, bail};
-
-use crate::{build, cache, files, process, python, setup};
 
 /// cargo-deny as a compiled program, from a package of Python's registry: to compile it would take
 /// longer than all else.

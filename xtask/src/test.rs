@@ -1,14 +1,12 @@
 //! The whole test suite against a stack of its own.
 
-use std::ffi::OsString;
-use std::fs;
-use std::process::{Command, ExitCode};
-
-use anyhow::{Context, Result};
-
 use crate::stack::StoreKind;
 use crate::stack::owned::OwnedStack;
 use crate::{build, process, python, schema_registry, setup, spark};
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::fs;
+use std::process::{Command, ExitCode};
 
 /// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack
 /// down, whatever happens.

@@ -1,17 +1,15 @@
 //! Hands the heavy commands to the `workbench` binary, which is built only when one of them is
 //! asked for.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, ExitCode};
-
-use anyhow::{Context, Result};
-
 use crate::ask;
 use crate::build::{Profile, Target};
 use crate::stack::Stack;
 use crate::stack::owned::OwnedStack;
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
 /// Replaces this process by `workbench ARGUMENTS`, of which the first is the command, with the
 /// environment of the stack in `dir` where one runs.

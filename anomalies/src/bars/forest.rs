@@ -1,11 +1,9 @@
 //! Isolation forest (Liu, Ting and Zhou 2008) over shapes: a few values in a row are a point, and a
 //! point that random cuts set apart soon is odd.
 
-use std::collections::VecDeque;
-
-use serde::{Deserialize, Serialize};
-
 use crate::random::Random;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// How a forest is grown.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

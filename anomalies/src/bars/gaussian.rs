@@ -1,11 +1,9 @@
 //! The windowed Gaussian: how far in the tail of the last values a value lies. The baseline of NAB.
 
-use std::collections::VecDeque;
-
-use serde::{Deserialize, Serialize};
-
 use super::detector::BarDetector;
 use super::math::{mean_and_deviation, tail};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Values that the distribution is estimated from.
 const WINDOW: usize = 6400;

@@ -1,8 +1,7 @@
 //! The history that a value is compared with: everything before it, in small.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Number of values before anything is called new or rare.
 const MIN_HISTORY: usize = 50;

@@ -8,12 +8,11 @@
 //! again with each week. So the findings are a function of these bars, and a changed bar changes
 //! none after the weeks that it is a measure for.
 
-use std::ops::Range;
-
 use super::detector::BarDetector;
 use super::history::Episodes;
 use super::odd::{Look, OddBar, Sieve};
 use crate::tick::Detector;
+use std::ops::Range;
 
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: OddBar::NAME, version: OddBar::VERSION };

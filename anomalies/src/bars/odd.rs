@@ -1,12 +1,11 @@
 //! The bars' detector: several views of a series, each by what it has not seen before, and one
 //! score.
 
-use serde::{Deserialize, Serialize};
-
 use super::detector::BarDetector;
 use super::forest::{Forest, Growth};
 use super::history::{Episodes, Mean, Novelty, Rank, Season};
 use super::spectral::SpectralResidual;
+use serde::{Deserialize, Serialize};
 
 /// Number of values that are smoothed together.
 const SMOOTHED: usize = 20;

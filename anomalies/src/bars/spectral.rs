@@ -1,11 +1,9 @@
 //! Spectral residual (Ren et al. 2019, "Time-Series Anomaly Detection Service at Microsoft"):
 //! deviations of the last values' spectrum from its own smooth course draw the eye.
 
-use std::collections::VecDeque;
-
-use serde::{Deserialize, Serialize};
-
 use super::math::fourier;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Values that are looked at together; a power of two.
 const WINDOW: usize = 128;

@@ -7,10 +7,9 @@
 //!
 //! The level is of the newest time: of a late tick it tells nothing, and hindsight judges it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick, TickId, outside};
+use serde::{Deserialize, Serialize};
 
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "bad_print", version: 6 };

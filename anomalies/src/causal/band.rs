@@ -1,11 +1,10 @@
 //! Bands in the manner of the United States' limit up, limit down: a share around the mean of the
 //! last five minutes, doubled at the beginning and the end of a session.
 
-use serde::{Deserialize, Serialize};
-
 use crate::calendar::Session;
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
+use serde::{Deserialize, Serialize};
 
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "band", version: 4 };

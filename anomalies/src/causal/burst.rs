@@ -1,10 +1,9 @@
 //! Bursts: more volume, or a wider range, in a minute than this time of the session usually has.
 
-use serde::{Deserialize, Serialize};
-
 use crate::calendar::Session;
 use crate::pack::Pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
+use serde::{Deserialize, Serialize};
 
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "burst", version: 4 };

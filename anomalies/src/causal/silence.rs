@@ -1,10 +1,9 @@
 //! A symbol, or a whole market, that says nothing for longer than usual while its exchange trades.
 
-use serde::{Deserialize, Serialize};
-
 use crate::calendar::{Calendar, Session};
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, SECOND, Tick};
+use serde::{Deserialize, Serialize};
 
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "silence", version: 3 };

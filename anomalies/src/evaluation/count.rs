@@ -1,8 +1,7 @@
 //! How much of what is wrong was found, and how much of what was found is wrong.
 
-use std::collections::HashSet;
-
 use crate::tick::TickId;
+use std::collections::HashSet;
 
 /// Counts over any number of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,10 +4,9 @@
 //! The plain market is regular: normal returns of one volatility. The hard one has returns of
 //! Student's t with three degrees of freedom, and a volatility that wanders from day to day.
 
-use std::collections::HashSet;
-
 use crate::bars::hours::Hour;
 use crate::random::Random;
+use std::collections::HashSet;
 
 /// The properties of the generated hours.
 #[derive(Debug, Clone, Copy)]

@@ -6,11 +6,10 @@
 //! with sale conditions, jumps to new levels, a split, quotes that lag, and wrong prints of 0.1 to
 //! 1 % that may come two or three in a row.
 
-use std::collections::HashSet;
-
 use crate::calendar::{Calendar, Session};
 use crate::random::Random;
 use crate::tick::{MINUTE, Quote, Tick, TickId};
+use std::collections::HashSet;
 
 const CENT: i64 = 10_000_000;
 const OPENS: i64 = 570 * MINUTE;

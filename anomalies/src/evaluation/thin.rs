@@ -1,12 +1,11 @@
 //! A market that trades seldom: some ticks an hour, at odd times, of a price that wanders with the
 //! time; some of them come late. Judged hour by hour, as the batch layer has them.
 
-use std::collections::HashSet;
-
 use super::market::Market;
 use crate::hindsight::{self, Parameters};
 use crate::random::Random;
 use crate::tick::{MINUTE, Tick, TickId};
+use std::collections::HashSet;
 
 const CENT: i64 = 10_000_000;
 const HOUR: i64 = 60 * MINUTE;

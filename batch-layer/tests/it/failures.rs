@@ -3,7 +3,6 @@
 use crate::support::{Outcome, World, finish};
 use std::process::Command;
 use std::time::Duration;
-
 use testing::{HttpProxy, TcpProxy, Treatment, free_port, stack};
 
 /// One line of standard error that holds every one of `words`, no panic, and no later than 15 s.

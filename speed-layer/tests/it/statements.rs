@@ -1,10 +1,9 @@
 //! The SQL in the files of this crate and of `service`, against the tables that the migrations
 //! make.
 
-use std::path::Path;
-
 use service::pg::MIGRATOR;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+use std::path::Path;
 use testing::TestDatabase;
 use testing::statements::refused;
 

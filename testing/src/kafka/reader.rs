@@ -1,8 +1,5 @@
 //! Reading a topic as far as it went at one moment.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, bail};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -10,6 +7,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use service::kafka::Quiet;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// How long the brokers may be silent while there is something to read.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -2,11 +2,6 @@
 
 #![allow(unsafe_code, reason = "rd_kafka_brokers_add has no safe wrapper in rdkafka")]
 
-use std::ffi::CString;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, bail};
 use rdkafka::ClientContext;
 use rdkafka::bindings;
@@ -15,6 +10,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use service::kafka::Quiet;
+use std::ffi::CString;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A client that has sent nothing for so long, though it has messages to send, is told again where
 /// Kafka is.

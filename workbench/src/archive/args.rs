@@ -1,11 +1,9 @@
 //! The flags of `workbench archive`.
 
-use std::time::Duration;
-
 use clap::Args;
 use service::cli::duration;
 use service::registry::RegistryArgs;
-
+use std::time::Duration;
 use testing::kafka::KafkaArgs;
 use testing::s3::StoreArgs;
 

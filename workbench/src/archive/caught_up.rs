@@ -1,14 +1,12 @@
 //! Whether what the topic held is archived, where other members of the group read some of it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
+use super::subscription::Subscription;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
-
-use super::subscription::Subscription;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How often one looks at what the others have committed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);

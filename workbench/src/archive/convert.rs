@@ -2,11 +2,10 @@
 //! `InsertField$Value`, then the sink's JSON format. Held to the byte against the real converter by
 //! `workbench/tests/fixtures/connect-converter.md`.
 
-use jiff::Timestamp;
-use serde_json::json;
-
 use super::java::{HashMap, Text};
 use super::json::{self, Value};
+use jiff::Timestamp;
+use serde_json::json;
 
 /// What the sink makes of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,8 @@
 //! Cutting the lines of one partition into objects: which line goes where, when an object ends,
 //! what its key is.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// How objects are named.
 #[derive(Debug, Clone)]

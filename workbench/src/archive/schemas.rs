@@ -1,11 +1,10 @@
 //! Values in a schema registry's format, as the JSON that they mean to the speed layer.
 
-use std::sync::Arc;
-
 use anyhow::{Context, bail};
 use common::Timestamp;
 use common::decode::{Decoder, Rules, Schema, Schemas, Scratch};
 use service::registry::{Client, RegistryArgs, Trouble};
+use std::sync::Arc;
 
 const NO_REGISTRY: &str = "it names a schema: --schema-registry reads it";
 const NOT_OF_SCHEMA: &str = "the schema registry has no schema that reads it";

@@ -1,19 +1,5 @@
 //! The archiver's loop: topic to bucket.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use anyhow::Context;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message, Offset, TopicPartitionList};
-use serde::Serialize;
-use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
-
 use super::args::ArchiveArgs;
 use super::caught_up::{LOOK_EVERY, Others};
 use super::convert::{Converted, Form, Position, Record, convert_as};
@@ -21,8 +7,20 @@ use super::objects::{Naming, OpenObjects};
 use super::schemas::Registry;
 use super::subscription::{Revoked, Subscription, subscribe};
 use super::upload::Uploader;
+use anyhow::Context;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use serde::Serialize;
 use service::kafka::topic_id::{self, NoDescription};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testing::kafka::{Outgoing, Quiet, Sender};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 /// How long the brokers may be away at the start.
 const BROKER_PATIENCE: Duration = Duration::from_secs(60);

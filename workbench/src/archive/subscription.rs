@@ -1,16 +1,14 @@
 //! The archiver's membership in its consumer group.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use super::args::ArchiveArgs;
 use anyhow::Context;
 use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::KafkaError;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-use super::args::ArchiveArgs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use testing::kafka::Quiet;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Tells the sink which partitions are revoked, before any message that comes after.
 pub struct Subscription {

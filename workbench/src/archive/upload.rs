@@ -1,18 +1,16 @@
 //! Objects on their way into the store.
 
-use std::io::{Read, Write};
-use std::time::Duration;
-
+use super::objects::Object;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use futures::{StreamExt, TryStreamExt};
-use tokio_util::sync::CancellationToken;
-
-use super::objects::Object;
+use std::io::{Read, Write};
+use std::time::Duration;
 use testing::s3::{Bucket, StoreArgs};
+use tokio_util::sync::CancellationToken;
 
 const CONCURRENT_UPLOADS: usize = 8;
 const ATTEMPTS: u32 = 30;

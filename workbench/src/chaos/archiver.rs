@@ -1,13 +1,11 @@
 //! The stand-in for the archiving connector, as a process of its own.
 
-use std::path::Path;
-use std::time::Duration;
-
-use anyhow::{Context, bail};
-use rustix::process::Signal;
-
 use super::instances::Instance;
 use crate::process::{self, Process};
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+use std::path::Path;
+use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(180);
 

@@ -1,15 +1,13 @@
 //! The batch layers: one every few seconds, as a scheduler would start them.
 
+use super::findings::Findings;
+use crate::process::{self, Process};
+use common::Timestamp;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use common::Timestamp;
 use tokio_util::sync::CancellationToken;
-
-use super::findings::Findings;
-use crate::process::{self, Process};
 
 const EVERY: Duration = Duration::from_secs(5);
 /// A run that takes longer hangs.

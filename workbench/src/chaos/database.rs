@@ -1,9 +1,8 @@
 //! What a careless person with the right to it does to the database.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::time::Duration;
 
 /// More than the stack's server allows.
 const MOST_CONNECTIONS: usize = 500;

@@ -1,8 +1,7 @@
 //! [`DeliveryCounts`]: what was sent against what is found, message by message.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// How many messages were sent, and what is not with them as it must be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]

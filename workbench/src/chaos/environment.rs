@@ -1,10 +1,5 @@
 //! Everything that faults can hit: the services, the links to them, and the programs between.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use tokio::sync::Mutex;
-
 use super::archiver::{archiver, complete};
 use super::batch::Batches;
 use super::database::Administrator;
@@ -18,7 +13,10 @@ use super::load::Skew;
 use super::services::StackArgs;
 use super::side_topics::SideTopics;
 use crate::prove::ProveArgs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use testing::{TcpProxy, stack};
+use tokio::sync::Mutex;
 
 /// The speed layers that reach Kafka through the link.
 pub const KAFKA_LINKED: [usize; 2] = [1, 3];

@@ -1,9 +1,8 @@
 //! What can go wrong, and for how long.
 
-use std::ops::Range;
-
 use clap::ValueEnum;
 use serde::Serialize;
+use std::ops::Range;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,10 +1,9 @@
 //! [`Findings`]: what else was wrong in a run of faults.
 
+use sqlx::PgPool;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use sqlx::PgPool;
 
 /// How long anything may take, other faults and a slow machine included; what is promised is said
 /// beside its use.

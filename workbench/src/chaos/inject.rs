@@ -1,17 +1,15 @@
 //! Carrying out a fault, and mending it when its time is over.
 
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
-use tokio::sync::Mutex;
-use tokio::time::sleep;
-
 use super::environment::{Environment, KAFKA_LINKED};
 use super::fault::Fault;
 use super::instances::Instance;
 use super::plan::Planned;
+use rustix::process::Signal;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use testing::TcpProxy;
+use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 const MINUTE: f64 = 60.0 * 1e6;
 /// In which a zombie-to-be reads what it cannot write.

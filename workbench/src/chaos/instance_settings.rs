@@ -1,9 +1,8 @@
 //! How the speed layers of a run are set up, so that not every run tries the same: decided by the
 //! seed.
 
-use std::fmt;
-
 use serde::Serialize;
+use std::fmt;
 
 /// Speed layers that run all the time, and the most that run at once.
 pub const ALWAYS: usize = 2;

@@ -1,15 +1,13 @@
 //! Programs that are ended and started again. The speed layers: up to four, of which two run all
 //! the time, and two more beside them.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
-
-use rustix::process::Signal;
-
 use super::findings::Findings;
 use super::instance_settings::MOST;
 use crate::process::{self, Process};
+use rustix::process::Signal;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 /// Ten seconds are promised; this machine may be slow.
 const ENDS_WITHIN: Duration = Duration::from_secs(40);

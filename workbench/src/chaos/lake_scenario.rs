@@ -3,26 +3,24 @@
 //! nearly all have broken lines, and stay; here each tick is known and every object may go, so the
 //! lake becomes the only place that has the ticks.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use anyhow::Context;
-use common::Timestamp;
-use tokio::sync::Mutex;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-use url::Url;
-
 use super::batch;
 use super::delivery_counts::{DeliveryCounts, count_differences};
 use super::findings::{Findings, LIMIT};
 use super::instance_settings::Protocol;
 use super::instances::{Instance, Setup};
 use crate::process::{self, Process};
+use anyhow::Context;
+use common::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use testing::{TestBucket, TestDatabase, TestMessage, TestTopic};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// Between two rounds.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,9 +1,8 @@
 //! Ways to services that can be broken.
 
 use anyhow::Context;
-use url::Url;
-
 use testing::TcpProxy;
+use url::Url;
 
 /// A proxy in front of the server of `url`, and the URL that leads through it.
 pub async fn link(url: &str) -> anyhow::Result<(TcpProxy, String)> {

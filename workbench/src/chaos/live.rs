@@ -1,16 +1,14 @@
 //! What people see while things break: the report, the latest faults, and whether a tick was lost
 //! or doubled.
 
+use crate::prove::ProveArgs;
+use crate::report;
+use sqlx::{PgConnection, Row};
 use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-use sqlx::{PgConnection, Row};
 use tokio_util::sync::CancellationToken;
-
-use crate::prove::ProveArgs;
-use crate::report;
 
 const LATEST: usize = 6;
 const REFRESH_TERMINAL: Duration = Duration::from_secs(2);

@@ -2,18 +2,16 @@
 //! messages, and with a clock that may be wrong. Each record says in a header what must become of
 //! it, which the proof compares.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
-
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use tokio_util::sync::CancellationToken;
-
 use crate::pace::Pacer;
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 use testing::kafka::{KafkaArgs, Outgoing, Sender};
+use tokio_util::sync::CancellationToken;
 
 /// How long brokers may be away at the end.
 const PATIENCE: Duration = Duration::from_secs(120);

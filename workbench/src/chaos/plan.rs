@@ -1,13 +1,11 @@
 //! Which fault happens when: decided by the seed alone, so that a run can be repeated.
 
-use std::time::Duration;
-
+use super::fault::Fault;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-
-use super::fault::Fault;
+use std::time::Duration;
 
 /// The stream of random numbers of the faults that have their turn; of those that do the one with
 /// which the two runs of CI hold each of them.

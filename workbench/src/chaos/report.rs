@@ -1,17 +1,15 @@
 //! What happened and what was found: a table for people, JSON for machines.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::time::Duration;
-
-use serde::Serialize;
-use service::words::counted;
-
 use super::delivery_counts::DeliveryCounts;
 use super::fault::Fault;
 use super::instance_settings::InstanceSettings;
 use super::plan::Planned;
 use crate::prove::Verdict;
+use serde::Serialize;
+use service::words::counted;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
 
 /// A fault that has happened.
 #[derive(Debug, Serialize)]

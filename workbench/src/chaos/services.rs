@@ -1,10 +1,9 @@
 //! Stopping and starting the services of the stack. The launcher knows how: it is asked to.
 
-use std::path::PathBuf;
-use std::process::Stdio;
-
 use anyhow::{Context, ensure};
 use clap::Args;
+use std::path::PathBuf;
+use std::process::Stdio;
 
 /// The stack that is to be broken; `cargo xtask` fills this in.
 #[derive(Args, Clone)]

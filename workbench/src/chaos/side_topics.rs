@@ -2,16 +2,6 @@
 //! a database and two speed layers of their own, on the same services, which other faults go on to
 //! hit. What was sent is known message by message, so the proof is one of sets.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::{Duration, Instant};
-
-use anyhow::Context;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rustix::process::Signal;
-use tokio::sync::Mutex;
-use tokio::time::sleep;
-
 use super::delivery_counts::{DeliveryCounts, count_differences};
 use super::fault::Fault;
 use super::findings::{Findings, LIMIT};
@@ -20,11 +10,19 @@ use super::instances::{Instance, Setup};
 use super::link::link;
 use super::plan::Planned;
 use crate::prove::ProveArgs;
+use anyhow::Context;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rustix::process::Signal;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
 use testing::kafka::{KafkaArgs, Quiet};
 use testing::{
     SecondBroker, TcpProxy, TestDatabase, TestMessage, TestTopic, broker_count, eventually,
     leaders, stack,
 };
+use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 const PAUSE: Duration = Duration::from_millis(20);
 /// So late that a COPY is seen while it is open.

@@ -2,21 +2,19 @@
 //! say, and not by what an instance says of itself. One that is alive and reads nothing of what its
 //! group gives it looks well to everybody else.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
+use super::environment::{Environment, KAFKA_LINKED};
+use super::instances::{self, number_of};
+use crate::prove::{ProveArgs, next_offsets};
 use anyhow::Context;
 use rdkafka::consumer::BaseConsumer;
 use service::kafka::group::members;
 use sqlx::PgConnection;
-use tokio_util::sync::CancellationToken;
-
-use super::environment::{Environment, KAFKA_LINKED};
-use super::instances::{self, number_of};
-use crate::prove::{ProveArgs, next_offsets};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use testing::kafka::{KafkaArgs, Quiet, watermarks};
+use tokio_util::sync::CancellationToken;
 
 /// How long a partition may have news and not come on, while nothing is broken on purpose that it
 /// needs.

@@ -1,14 +1,12 @@
 //! What the archive holds.
 
-use std::collections::BTreeMap;
-use std::io::Read;
-
+use super::staging::{Entry, Rows};
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
-
-use super::staging::{Entry, Rows};
+use std::collections::BTreeMap;
+use std::io::Read;
 use testing::s3::Bucket;
 
 const CONCURRENT_READS: usize = 8;

@@ -1,11 +1,9 @@
 //! The flags of `workbench prove`, which tell where everything is.
 
-use std::time::Duration;
-
+use crate::simulate::Shape;
 use clap::Args;
 use service::cli::{AnomalyArgs, DatabaseArgs, duration};
-
-use crate::simulate::Shape;
+use std::time::Duration;
 use testing::kafka::KafkaArgs;
 use testing::s3::StoreArgs;
 

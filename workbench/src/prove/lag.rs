@@ -1,16 +1,14 @@
 //! Waiting for the readers of the topic.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
+use super::args::ProveArgs;
+use super::tables;
+use super::topic::Topic;
 use anyhow::Context;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use sqlx::PgConnection;
-
-use super::args::ProveArgs;
-use super::tables;
-use super::topic::Topic;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 use testing::kafka::{KafkaArgs, Quiet};
 
 const PAUSE: Duration = Duration::from_millis(500);

@@ -1,11 +1,9 @@
 //! What a value says, read by serde_json and jiff alone: the proof must not rest on the decoder
 //! that it checks.
 
-use std::collections::HashMap;
-
-use serde_json::value::RawValue;
-
 use crate::simulate::Names;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
 
 /// The fields of a tick as PostgreSQL takes them. Nothing is judged: that a value is read does not
 /// make it valid.

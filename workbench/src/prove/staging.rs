@@ -1,15 +1,13 @@
 //! What was sent and what was archived, as temporary tables beside the pipeline's own, so that SQL
 //! can compare them.
 
-use std::fmt::Write;
-
+use super::plain::{self, Plain};
+use crate::simulate::Names;
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
+use std::fmt::Write;
 use tokio::sync::mpsc;
-
-use super::plain::{self, Plain};
-use crate::simulate::Names;
 
 const TABLES: &str = include_str!("../../sql/prove/staged.sql");
 

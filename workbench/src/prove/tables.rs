@@ -1,10 +1,9 @@
 //! What PostgreSQL holds.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use futures::TryStreamExt;
 use sqlx::{PgConnection, Row};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Ascending offsets of each partition that a table row stands for, as often as they are there, and
 /// how many of the rows are ticks and rejected messages.

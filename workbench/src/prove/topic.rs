@@ -1,16 +1,13 @@
 //! What the topic holds.
 
-use std::collections::BTreeMap;
-
+use super::staging::{Entry, Rows};
+use crate::archive::convert::{Converted, Position, convert};
+use crate::simulate::feed::Kind;
 use anyhow::Context;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
-
-use crate::archive::convert::{Converted, Position, convert};
-use crate::simulate::feed::Kind;
+use std::collections::BTreeMap;
 use testing::kafka::{self, KafkaArgs, partitions, watermarks};
-
-use super::staging::{Entry, Rows};
 
 /// One partition up to a high watermark that stays fixed, so that a topic being written can be
 /// proven too.

@@ -1,16 +1,14 @@
 //! [`Verdict`]: what the comparison has found, in words and as JSON.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-
-use serde::Serialize;
-
 use super::archive::Archive;
 use super::checks::Found;
 use super::lag::Lags;
 use super::offsets::{Comparison, compare, ranges};
 use super::tables::{Hours, Rows};
 use super::topic::{Partition, Topic};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 
 /// Differences of summaries that are named one by one.
 const NAMED_HOURS: usize = 10;

@@ -1,10 +1,6 @@
 //! The simulated market as a sequence of messages. It knows no Kafka and no clock: the same plan
 //! gives the same messages.
 
-use clap::ValueEnum;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use super::encode::{Clock, Members, Moment, open_envelope};
 use super::fault::Fault;
 use super::market::{Market, Quote, median_volume};
@@ -12,7 +8,10 @@ use super::odd::{Odd, Oddity, Share};
 use super::session::{MEAN_ACTIVITY, NewYork, Spread};
 use super::shape::{Shape, Words};
 use super::symbols::symbols;
+use clap::ValueEnum;
 use common::Volume;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 /// When ticks happen. Times are in microseconds, of the epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]

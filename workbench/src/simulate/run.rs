@@ -1,19 +1,17 @@
 //! `workbench simulate`: its flags, and messages at a steady rate or as fast as may be.
 
-use std::time::{Duration, Instant};
-
-use anyhow::Context;
-use clap::{ArgGroup, Args, ValueEnum};
-use serde::Serialize;
-use service::cli::duration;
-use tokio_util::sync::CancellationToken;
-
 use super::feed::{Feed, Kind, Message, Pace, Plan, Volumes};
 use super::odd::Share;
 use super::shape::Shape;
 use super::symbols::MOST;
 use crate::pace::Pacer;
+use anyhow::Context;
+use clap::{ArgGroup, Args, ValueEnum};
+use serde::Serialize;
+use service::cli::duration;
+use std::time::{Duration, Instant};
 use testing::kafka::{KafkaArgs, Outgoing, Sender};
+use tokio_util::sync::CancellationToken;
 
 /// How long brokers may be away, at the start and at the end.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,10 +1,9 @@
 //! Whether anything grows: the last quarter of the time against the second one. The first is
 //! warming up.
 
-use serde::Serialize;
-
 use super::sample::Sample;
 use crate::figures;
+use serde::Serialize;
 
 /// A figure that must not grow.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,11 +1,9 @@
 //! The samples over time, as an SVG.
 
-use std::path::Path;
-
+use super::sample::Sample;
 use anyhow::anyhow;
 use plotters::prelude::*;
-
-use super::sample::Sample;
+use std::path::Path;
 
 const SIZE: (u32, u32) = (900, 1000);
 

@@ -1,13 +1,11 @@
 //! How long it takes until a message can be seen: messages of a symbol of their own, sent one after
 //! the other.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use sqlx::PgConnection;
-
 use crate::figures::quantile;
 use crate::simulate::feed::Kind;
+use sqlx::PgConnection;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use testing::kafka::{KafkaArgs, Outgoing, Sender};
 
 const SYMBOL: &str = "SOAK:PROBE";

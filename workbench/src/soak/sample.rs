@@ -1,10 +1,9 @@
 //! What a process and its database look like from outside, at one moment.
 
+use crate::process::status;
 use anyhow::Context;
 use serde::Serialize;
 use sqlx::{PgConnection, Row};
-
-use crate::process::status;
 
 /// One look.
 #[derive(Debug, Clone, Serialize)]

@@ -1,16 +1,14 @@
 //! The archiver's stand-in writes what the real sink has written.
 
+use crate::prometheus::delete_records;
+use crate::recording::{self, TOPIC};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
-
-use serde_json::Value;
 use testing::{Child, TcpProxy, TestBucket, TestMessage, TestTopic, eventually, stack};
 use workbench::archive::convert::{Converted, Position, convert};
 use workbench::archive::objects::{Naming, OpenObjects};
-
-use crate::prometheus::delete_records;
-use crate::recording::{self, TOPIC};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

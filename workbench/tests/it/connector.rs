@@ -3,12 +3,11 @@
 //! settings are Kafka's own, and are tried with Kafka's file sink in the place of the S3 sink. The
 //! sink's own settings are compared with a recording.
 
+use serde_json::{Map, Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-
-use serde_json::{Map, Value, json};
 use testing::{Secrets, TestMessage, TestTopic, eventually, stack};
 
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,8 +1,7 @@
 //! Databases, topics and buckets of tests are theirs alone, and go with them.
 
-use std::time::Duration;
-
 use sqlx::{Connection, PgConnection};
+use std::time::Duration;
 use testing::{TestBucket, TestDatabase, TestMessage, TestTopic, eventually, stack};
 
 #[tokio::test]

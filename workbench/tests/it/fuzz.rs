@@ -1,13 +1,12 @@
 //! The decoder's fast path against its strict path, on values that are nearly right.
 
-use std::sync::Arc;
-
 use clap::ValueEnum;
 use common::decode::{Decoder, Element, RecordContext, Rules, SymbolFrom};
 use common::timestamp::TimeRules;
 use common::{Reject, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 use workbench::simulate::Shape;
 use workbench::simulate::feed::{Feed, Pace, Plan, Volumes};
 

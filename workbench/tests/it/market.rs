@@ -1,14 +1,12 @@
 //! The simulator and the report.
 
-use std::process::Command;
-use std::time::Duration;
-
+use crate::pipeline::{BACKFILL, PATIENCE, Pipeline, simulate, workbench};
 use common::Timestamp;
 use common::decode::{Decoder, RecordContext, Rules};
 use rdkafka::Message;
+use std::process::Command;
+use std::time::Duration;
 use testing::{Child, TestDatabase, TestTopic};
-
-use crate::pipeline::{BACKFILL, PATIENCE, Pipeline, simulate, workbench};
 
 #[tokio::test]
 async fn a_simulated_market_has_the_messages_that_its_last_line_counts() {

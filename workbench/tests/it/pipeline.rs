@@ -1,11 +1,10 @@
 //! A simulated market that has gone through the real pipeline: both layers and the archive.
 
+use clap::Parser;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-
-use clap::Parser;
-use serde_json::Value;
 use testing::{Child, TestBucket, TestDatabase, TestTopic, eventually};
 use tokio_util::sync::CancellationToken;
 

@@ -1,5 +1,7 @@
 //! The proof itself: it must agree with what is right, and find everything that is wrong.
 
+use crate::market::read;
+use crate::pipeline::Pipeline;
 use common::Timestamp;
 use common::decode::{Decoder, Rules};
 use serde_json::Value;
@@ -7,9 +9,6 @@ use speed_layer::SourcePartition;
 use speed_layer::batch::{Batch, Message};
 use sqlx::AssertSqlSafe;
 use testing::TestDatabase;
-
-use crate::market::read;
-use crate::pipeline::Pipeline;
 
 /// What is done to the database behind the pipeline's back, and how the proof must name it.
 const SPOILED: [(&str, &str); 17] = [

@@ -6,12 +6,11 @@
 //! into "Infinity") the message is written out below. Offsets that no line has belong to messages
 //! that the sink could not read or ignores; such are put in their places.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
 use testing::TestMessage;
 
 pub const TOPIC: &str = "stock_prices";

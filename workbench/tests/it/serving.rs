@@ -1,9 +1,8 @@
 //! The serving views, case by case, and who may read them.
 
+use crate::reader;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use testing::TestDatabase;
-
-use crate::reader;
 
 /// 2025-06-06T14:00Z, 10:00 in New York.
 const HOUR: &str = "2025-06-06T14:00Z";

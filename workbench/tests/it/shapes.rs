@@ -1,10 +1,9 @@
 //! Messages as well-known feeds send them, with fractions of volumes and without any, through the
 //! whole pipeline.
 
+use crate::pipeline::Pipeline;
 use common::Named;
 use common::decode::Preset;
-
-use crate::pipeline::Pipeline;
 
 async fn replay(shape: &str, flags: &[&str]) {
     let market =

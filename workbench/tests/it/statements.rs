@@ -1,8 +1,7 @@
 //! The SQL in the files of this crate, against the tables that the migrations make.
 
-use std::path::Path;
-
 use service::pg::MIGRATOR;
+use std::path::Path;
 use testing::TestDatabase;
 use testing::statements::refused;
 

@@ -1,12 +1,10 @@
 //! That a container has no more rights than it needs, looked at from outside while it runs.
 
-use std::fs;
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail, ensure};
-
 use super::docker::{CONFINED, docker, image};
 use crate::interrupt;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::time::Duration;
 
 const NAME: &str = "stock-lambda-check";
 const HEALTHY_WITHIN: Duration = Duration::from_secs(90);

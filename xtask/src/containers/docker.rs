@@ -1,11 +1,9 @@
 //! The command `docker`, and how the images and their containers are named and confined.
 
+use crate::process;
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
-
-use anyhow::{Context, Result, bail};
-
-use crate::process;
 
 /// What is taken from each container that does not need it; the host's network, because that is
 /// where the stack is.

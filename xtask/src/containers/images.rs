@@ -1,13 +1,11 @@
 //! Building the images, also where no base image can be pulled.
 
+use super::docker::{docker, docker_shown, image};
+use crate::{cache, files, process};
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
-
-use anyhow::{Context, Result, bail};
-
-use super::docker::{docker, docker_shown, image};
-use crate::{cache, files, process};
 
 /// The images that the Dockerfile builds on.
 pub struct Bases {

@@ -1,9 +1,8 @@
 //! The command lines of the programs that the demo runs.
 
-use std::process::Command;
-
 use super::options::Options;
 use crate::build::Binaries;
+use std::process::Command;
 
 /// With these two a demo shows what it does with ticks that come late, and with messages that are
 /// none.

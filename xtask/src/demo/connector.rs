@@ -1,12 +1,10 @@
 //! Registers the project's own sink connector at the Connect worker.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
-
 use crate::interrupt;
 use crate::stack::Stack;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::time::Duration;
 
 /// The configuration that the container image uses; its `${env:..}` are read by the worker.
 const CONFIG: &str = include_str!("../../../connect/confluent-sink-connector.json");

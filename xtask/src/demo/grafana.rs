@@ -1,14 +1,12 @@
 //! Grafana with the project's own dashboards, where `grafana-server` or `grafana` is installed.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-use anyhow::{Context, Result};
-
 use super::reader;
 use crate::files;
 use crate::stack::{Program, Stack, ports};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 /// Homes that packages use: the server reads its defaults and pages there.
 const HOMES: [&str; 2] = ["/usr/share/grafana", "/opt/grafana"];

@@ -1,13 +1,11 @@
 //! What a demo is asked to be.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
-use clap::Parser;
-
 use crate::build::{self, Binaries, Profile};
 use crate::stack::{self, StoreKind};
+use anyhow::Result;
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// Messages as feeds send them, by the names that `simulate --shape` knows.
 const SHAPES: [&str; 10] = [

@@ -1,17 +1,15 @@
 //! What happens in the demo, in order.
 
-use std::process::Command;
-use std::time::{Duration, Instant};
-
-use anyhow::{Result, bail};
-use serde_json::Value;
-
 use super::options::Options;
 use super::view::View;
 use super::{binaries, connector, grafana, prometheus, reader};
 use crate::build::Binaries;
 use crate::interrupt;
 use crate::stack::{Program, Stack, ports};
+use anyhow::{Result, bail};
+use serde_json::Value;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Where `speed-layer` serves its metrics by default.
 const METRICS_PORT: u16 = 9464;

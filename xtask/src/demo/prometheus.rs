@@ -1,11 +1,9 @@
 //! Prometheus with the project's own rules, where it is installed.
 
-use std::process::Command;
-
-use anyhow::Result;
-
 use crate::files;
 use crate::stack::{Program, Stack, ports};
+use anyhow::Result;
+use std::process::Command;
 
 /// Starts it on its usual port or a free one, scraping the speed layer at `target`; None where it
 /// is not installed.

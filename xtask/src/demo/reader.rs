@@ -1,11 +1,9 @@
 //! The database role of the dashboards, `grafana_reader`.
 
-use std::process::Command;
-
-use anyhow::Result;
-
 use crate::stack::{Stack, postgres};
 use crate::{files, process};
+use anyhow::Result;
+use std::process::Command;
 
 const NAME: &str = "grafana_reader";
 /// The demo's database is on loopback and ends with it.

@@ -1,14 +1,12 @@
 //! The live view: the report, refreshed in place, with the batch layer running on a schedule.
 
-use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
-
-use anyhow::{Result, bail};
-
 use super::binaries;
 use super::options::Options;
 use crate::build::Binaries;
 use crate::stack::{Program, Stack};
+use anyhow::{Result, bail};
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 const BATCH_EVERY: Duration = Duration::from_secs(20);
 /// Once all agree.

@@ -1,9 +1,8 @@
 //! The bucket of the archive: in which kind of store it is, and by which key it is reached.
 
+use crate::files;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-
-use crate::files;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

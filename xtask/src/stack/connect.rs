@@ -1,15 +1,13 @@
 //! A Kafka Connect worker in distributed mode, configured as the project's container image is.
 
-use std::process::Command;
-use std::time::Duration;
-
-use anyhow::Result;
-
 use super::jars;
 use super::kafka::log4j;
 use super::settings::Stack;
 use crate::files::{create_dir, write};
 use crate::process::detached;
+use anyhow::Result;
+use std::process::Command;
+use std::time::Duration;
 
 pub fn prepare(stack: &Stack) -> Result<Command> {
     let jars = jars::kafka()?;

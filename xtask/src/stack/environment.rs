@@ -1,12 +1,10 @@
 //! The names and addresses that programs need to use the stack, one place for all of them.
 
-use std::fmt::Write;
-
-use anyhow::Result;
-
 use super::settings::Stack;
 use super::{bucket, jars, postgres, tls};
 use crate::files::write;
+use anyhow::Result;
+use std::fmt::Write;
 
 /// For a database of the stack's server.
 fn database_url(stack: &Stack, database: &str) -> String {

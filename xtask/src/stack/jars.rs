@@ -1,13 +1,11 @@
 //! Java programs, fetched by Maven into the cache.
 
+use crate::{cache, files};
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
-
-use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
-
-use crate::{cache, files};
 
 /// Group, artifact and version. log4j-slf4j-impl is what makes the broker log at all.
 const KAFKA: &[[&str; 3]] = &[

@@ -1,17 +1,15 @@
 //! A single-node broker in KRaft mode, made for development: quick to start, quick to come back
 //! after a kill.
 
-use std::path::Path;
-use std::process::Command;
-
-use anyhow::Result;
-
 use super::jars;
 use super::kafka_topics::{self, NewTopic};
 use super::settings::Stack;
 use super::tls::{Certificates, KAFKA_PASSWORD, KAFKA_USER, SERVER_NAME};
 use crate::files::{create_dir, write};
 use crate::process::{detached, output};
+use anyhow::Result;
+use std::path::Path;
+use std::process::Command;
 
 /// Any 22 characters of URL-safe base64 that decode to 16 bytes.
 const CLUSTER_ID: &str = "c3RvY2stbGFtYmRhLWxvYw";

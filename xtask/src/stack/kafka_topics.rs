@@ -1,11 +1,10 @@
 //! Creates topics by one request of Kafka's protocol (CreateTopics, version 4): a Java tool would
 //! take a second, a client a C library.
 
+use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
 
 /// Its name and how many partitions it gets.
 pub type NewTopic = (&'static str, i32);

@@ -1,13 +1,11 @@
 //! MinIO: the one on the PATH, or one built by Go into the cache.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::Result;
-
 use super::bucket;
 use crate::process::detached;
 use crate::{cache, files, go};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The last release; the module proxy knows releases by commit only.
 const VERSION: &str = "v0.0.0-20260212201848-7aac2a2c5b7c";

@@ -1,16 +1,14 @@
 //! The options that a stack is made with, or started with otherwise.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail};
-use clap::Args;
-
 use super::bucket::{StoreKind, store_or_default};
 use super::ports::{PortChoice, Ports};
 use super::postgres;
 use super::settings::Stack;
 use super::started::Started;
 use crate::files;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::path::{Path, PathBuf};
 
 #[derive(Args, Default)]
 pub struct UpOptions {

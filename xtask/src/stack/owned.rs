@@ -1,18 +1,16 @@
 //! A stack that lives as long as its owner.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Instant;
-
-use anyhow::{Context, Result, bail};
-
 use super::bucket::StoreKind;
 use super::options::UpOptions;
 use super::ports::PortChoice;
 use super::settings::Stack;
 use crate::process::{detached, exit_code};
 use crate::{files, interrupt};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Instant;
 
 /// Taken down, data deleted, when this value is dropped or this process dies, by whatever signal: a
 /// watcher in a session of its own waits for the pipe from this process to close.

@@ -1,10 +1,9 @@
 //! Which loopback ports the services take.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PortChoice {

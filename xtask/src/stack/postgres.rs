@@ -1,19 +1,17 @@
 //! PostgreSQL by Debian's server binaries. It refuses to run as root, so there it runs as the user
 //! `postgres`.
 
+use super::settings::Stack;
+use super::tls::Certificates;
+use crate::files::{self, on_path, write};
+use crate::process::{detached, output};
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
-
-use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
-
-use super::settings::Stack;
-use super::tls::Certificates;
-use crate::files::{self, on_path, write};
-use crate::process::{detached, output};
 
 /// Demo credentials; the server listens on loopback only.
 pub const USER: &str = "postgres";

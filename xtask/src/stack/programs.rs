@@ -1,19 +1,17 @@
 //! Programs that use a stack and end with it: each leads a process group of its own and has a pid
 //! file and a log.
 
+use super::settings::Stack;
+use crate::process::Process;
+use crate::{files, interrupt};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
-
-use anyhow::{Context, Result, bail, ensure};
-use rustix::process::Signal;
-
-use super::settings::Stack;
-use crate::process::Process;
-use crate::{files, interrupt};
 
 /// The binaries promise to end within 10 s of SIGTERM. Where they run in containers, the engine
 /// then takes what was a container away, which takes it longer on a busy machine.

@@ -1,13 +1,11 @@
 //! S3Proxy: a Java program that keeps objects as files.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::Result;
-
 use super::{bucket, jars};
 use crate::files::write;
 use crate::process::detached;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Without a configuration, it logs every step of every request.
 const LOGBACK: &str = include_str!("logback.xml");

@@ -1,18 +1,16 @@
 //! What every service of the stack has in common: it is launched, gets ready, and is stopped.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
-use rustix::process::Signal;
-
 use super::bucket::StoreKind;
 use super::settings::Stack;
 use super::{connect, kafka, postgres, store};
 use crate::process::Process;
 use crate::{files, interrupt};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use rustix::process::Signal;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Service {

@@ -1,15 +1,13 @@
 //! What was decided when a stack was made, and where it lies.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
-
 use super::bucket::StoreKind;
 use super::ports::Ports;
 use super::started::Started;
 use crate::files;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// What was decided when the stack was made, kept in `stack.json` for every later command.
 #[derive(Serialize, Deserialize)]

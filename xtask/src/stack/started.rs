@@ -1,11 +1,9 @@
 //! What this process has started, in its memory: the files that say so may vanish with the folder.
 
+use crate::process::Process;
+use rustix::process::Signal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use rustix::process::Signal;
-
-use crate::process::Process;
 
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 

@@ -1,15 +1,13 @@
 //! The S3-compatible store: S3Proxy, which installs in seconds, or MinIO.
 
+use super::bucket::{BUCKET, StoreKind};
+use super::settings::Stack;
+use super::{minio, s3proxy};
+use anyhow::{Context, Result, bail};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::process::Command;
 use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
-
-use super::bucket::{BUCKET, StoreKind};
-use super::settings::Stack;
-use super::{minio, s3proxy};
 
 /// Fetches or builds the store unless it is there.
 pub fn install(kind: StoreKind) -> Result<()> {

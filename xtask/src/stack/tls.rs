@@ -1,13 +1,11 @@
 //! Certificates of the stack, made anew with it: PostgreSQL takes TLS beside plain connections,
 //! Kafka has a listener with TLS and SASL, and tests put TLS in front of the store.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::Result;
-
 use super::settings::Stack;
 use crate::{files, process};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The server's certificate is for this name only, so that a client that checks names refuses
 /// 127.0.0.1.

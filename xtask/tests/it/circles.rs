@@ -4,9 +4,8 @@
 //! Words are read, not Rust: a name that a macro makes up is not seen. A name that is taken through
 //! a `pub use` is taken from the file where it is defined.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::{CRATES, rust_files, workspace};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A module's path from the crate's root, which is empty.
 type Module = Vec<String>;

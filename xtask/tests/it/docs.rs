@@ -1,13 +1,11 @@
 //! What holds of the documentation.
 
+use crate::{read, workspace};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
-
-use serde_json::Value;
-
-use crate::{read, workspace};
 
 /// Folders beside the root that have pages for people.
 const FOLDERS: [&str; 3] = ["", "docs", "connect"];

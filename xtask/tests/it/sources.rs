@@ -1,8 +1,7 @@
 //! What holds of the sources.
 
-use std::path::PathBuf;
-
 use crate::{CRATES, read, rust_files, workspace};
+use std::path::PathBuf;
 
 /// What logs for collectors; the equipment's lines are for whoever has started it.
 const DEPLOYED: [&str; 5] = ["service", "speed-layer", "hourly", "reconciliation", "batch-layer"];
