@@ -98,12 +98,13 @@ impl Export {
         let (lake_hours, raw_hours) = (self.from_lake, self.from_raw);
         let hours = lake_hours + raw_hours;
         let text = format!("{} of {}", counted(self.ticks, "tick"), counted(hours, "hour"));
+        let from_lake = counted(lake_hours, "hour");
         tracing::info!(
             ticks = self.ticks,
             hours,
             lake_hours,
             raw_hours,
-            "{text} exported: {lake_hours} from the lake, {raw_hours} from raw objects"
+            "{text} exported: {from_lake} from the lake, {raw_hours} from raw objects"
         );
         match self.incomplete.first() {
             None => Ok(()),

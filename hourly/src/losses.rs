@@ -103,22 +103,26 @@ impl Losses {
             let Some(known) = db.computed(hour).await?.filter(|known| known.ticks > 0) else {
                 continue;
             };
-            let mut left = 0;
+            let (mut left, mut is_emptied) = (0, false);
             for indexed in db.objects_of(hour).await? {
                 let now = self.read.get(&indexed.object.key).map(|held| held.get(&hour).copied());
                 left += match now {
                     _ if self.gone.contains(&*indexed.object.key) => 0,
-                    Some(now) => now.unwrap_or(0),
+                    Some(now) => {
+                        is_emptied |= now.is_none() && indexed.ticks > 0;
+                        now.unwrap_or(0)
+                    }
                     None => indexed.ticks,
                 };
             }
-            found.extend(self.describe(&known, left).map(|words| (hour, words)));
+            found.extend(self.describe(&known, left, is_emptied).map(|words| (hour, words)));
         }
         Ok(found)
     }
 
-    /// `left`: the ticks of the objects that it would be made of, without what is new.
-    fn describe(&self, known: &Computed, left: u64) -> Option<String> {
+    /// `left`: the ticks of the objects that it would be made of, without what is new. `is_emptied`:
+    /// one of them would lose all of its ticks.
+    fn describe(&self, known: &Computed, left: u64, is_emptied: bool) -> Option<String> {
         let out = known.ticks.saturating_sub(left);
         if out == 0 {
             return None;
@@ -129,7 +133,7 @@ impl Losses {
         let others = described(&known.decode_rules, &self.decode_rules);
         let by = others.as_ref().map(|others| format!(", computed {others}")).unwrap_or_default();
         Some(match (self.allow_shrink, others.is_some()) {
-            (true, true) if left == 0 && !self.recompute => format!(
+            (true, true) if is_emptied && !self.recompute => format!(
                 "--allow-shrink would take out {records}{by}: not written, unless --recompute stands beside it"
             ),
             (true, _) => format!("--allow-shrink would take out {records}{by}"),

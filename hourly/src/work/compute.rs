@@ -402,9 +402,6 @@ impl WindowRun {
         };
         let has_all_objects = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
-        if is_allowed && self.refuses_to_empty(hour, known) {
-            return Ok(());
-        }
         if is_allowed || (has_all_objects && stale.is_replaced && !stale.is_reread) {
             let why = if is_allowed {
                 "--allow-shrink says so"

@@ -70,8 +70,10 @@ impl WindowRun {
         // more.
         let may_be_more =
             change.kind != ChangeKind::Forced || rules(&decode_rules) == rules(&self.decode_rules);
+        // A flag about messages may have been forgotten, so a person has to say it twice.
+        let is_emptied = !self.recompute && rules(&decode_rules) != rules(&self.decode_rules);
         let is_refused = |(hour, before): &(Hour, u64)| match now(hour).cmp(before) {
-            Ordering::Less => !self.may_shrink(*hour),
+            Ordering::Less => !self.may_shrink(*hour) || is_emptied && now(hour) == 0,
             Ordering::Equal => false,
             Ordering::Greater => !may_be_more && !self.may_grow(*hour),
         };
@@ -137,7 +139,11 @@ impl WindowRun {
                 continue;
             }
             let TickCountChange { objects, before, now, is_less } = otherwise;
-            let flag = if is_less { "--allow-shrink" } else { "--recompute" };
+            let flag = match (is_less, self.allow_shrink) {
+                (true, true) => "--recompute beside --allow-shrink",
+                (true, false) => "--allow-shrink",
+                (false, _) => "--recompute",
+            };
             let why = format!(
                 "not written, because by this run's rules of messages {objects} of its objects \
                  hold {now} ticks where they held {before}: it stays as it is known; {flag}, with \
@@ -158,23 +164,6 @@ impl WindowRun {
             "not written, because by this run's rules of messages it would have {now} ticks of the \
              same objects where it has {}: then {before}, now {ours} (is a flag missing?); \
              --recompute, with a window that holds it, writes it",
-            known.ticks
-        );
-        self.fail(hour, &why);
-        true
-    }
-
-    /// Whether an hour keeps its records although a person allows that it loses them, because it
-    /// would lose all of them, and a flag about messages may have been forgotten. Logs it in that
-    /// case.
-    pub(super) fn refuses_to_empty(&mut self, hour: Hour, known: &Computed) -> bool {
-        let others = described(&known.decode_rules, &self.decode_rules);
-        let Some(others) = others.filter(|_| known.ticks > 0 && !self.recompute) else {
-            return false;
-        };
-        let why = format!(
-            "not written, because it would lose all its {} records, and was computed {others}; where that is meant, \
-             --recompute beside --allow-shrink takes them out",
             known.ticks
         );
         self.fail(hour, &why);
