@@ -1,10 +1,10 @@
 //! The flags of a run; their comments are the manual (`batch-layer --help`).
 
+use crate::decode_rules::rules;
 use crate::flags::{
     ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, HourPlan, PrefixArg, span,
 };
 use crate::lake::{FromLake, SourceArgs};
-use crate::work::rules::rules;
 use clap::Parser;
 use rustc_hash::FxHasher;
 use service::Failure;
@@ -56,15 +56,15 @@ pub struct Args {
 
     /// Compute hours of the window from the objects that are there now, even where they lose
     /// records that way: those of objects which were deleted, or which hold fewer ticks by other
-    /// flags about messages. Without it a computed hour keeps what it knows. An hour that would lose
-    /// all of its records, and was computed by other flags about messages, is not written, unless
-    /// --recompute stands beside it.
+    /// flags about messages. Without it a computed hour keeps what it knows. An hour that would
+    /// lose all of its records, and was computed by other flags about messages, is not written,
+    /// unless --recompute stands beside it.
     #[arg(long, help_heading = "What to do")]
     pub allow_shrink: bool,
 
-    /// The archive has moved to this --bucket for good, without the objects that hours were computed
-    /// from: these count as gone. Without it a run ends, with 2, where it finds none of those of
-    /// its window, as with a wrong --bucket.
+    /// The archive has moved to this --bucket for good, without the objects that hours were
+    /// computed from: these count as gone. Without it a run ends, with 2, where it finds none of
+    /// those of its window, as with a wrong --bucket.
     #[arg(long, help_heading = "What to do")]
     pub archive_moved: bool,
 

@@ -97,15 +97,13 @@ impl Export {
         blocking(move || output.map_or(Ok(()), |output| output.finish(is_replaced))).await?;
         let (lake_hours, raw_hours) = (self.from_lake, self.from_raw);
         let hours = lake_hours + raw_hours;
-        let text = format!("{} of {}", counted(self.ticks, "tick"), counted(hours, "hour"));
-        let from_lake = counted(lake_hours, "hour");
-        tracing::info!(
-            ticks = self.ticks,
-            hours,
-            lake_hours,
-            raw_hours,
-            "{text} exported: {from_lake} from the lake, {raw_hours} from raw objects"
+        let text = format!(
+            "{} of {} exported: {} from the lake, {raw_hours} from raw objects",
+            counted(self.ticks, "tick"),
+            counted(hours, "hour"),
+            counted(lake_hours, "hour")
         );
+        tracing::info!(ticks = self.ticks, hours, lake_hours, raw_hours, "{text}");
         match self.incomplete.first() {
             None => Ok(()),
             Some(first) => {

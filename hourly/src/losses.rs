@@ -1,14 +1,14 @@
-//! [`Losses`]: how many records a run would take out of hours, or by which flags it would leave them
-//! alone, before it does.
+//! [`Losses`]: how many records a run would take out of hours, or by which flags it would leave
+//! them alone, before it does.
 
 use crate::archive::{Object, ObjectStore};
 use crate::args::Args;
+use crate::decode_rules::described;
 use crate::flags::HourPlan;
 use crate::hour::Hour;
 use crate::index::{BatchDb, Computed};
 use crate::lake::covered;
 use crate::reader::{IN_FLIGHT, ReadError, Reader};
-use crate::rules::described;
 use crate::scan::HourBars;
 use crate::stop::stopped;
 use crate::survey::Survey;
@@ -120,7 +120,8 @@ impl Losses {
         Ok(found)
     }
 
-    /// `left`: the ticks of the objects that it would be made of, without what is new. `is_emptied`:
+    /// `left`: the ticks of the objects that it would be made of, without what is new.
+    /// `is_emptied`:
     /// one of them would lose all of its ticks.
     fn describe(&self, known: &Computed, left: u64, is_emptied: bool) -> Option<String> {
         let out = known.ticks.saturating_sub(left);

@@ -5,7 +5,6 @@ use crate::archive::Archived;
 use crate::gathered::{GatheredMissing, OtherHours, UnaccountedRecord};
 use crate::log::{Log, LogRange};
 use crate::previous_span::PreviousSpan;
-use crate::rejects::NonTicks;
 use crate::tables::{self, NonTickOffsets, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
@@ -40,17 +39,6 @@ pub struct Lost {
     pub rejected: OffsetsByHour,
     /// The messages with ticks of each partition.
     pub messages: BTreeMap<i32, RoaringTreemap>,
-}
-
-impl Lost {
-    /// Forgets offsets that are accounted for after all: the archive has their lines, which are no
-    /// ticks.
-    pub(crate) fn explain(&mut self, lines: &NonTicks) {
-        for ((_, partition), offsets) in &mut self.unaccounted {
-            *offsets = std::mem::take(offsets).without(&lines.of(*partition));
-        }
-        self.unaccounted.retain(|_, offsets| !offsets.is_empty());
-    }
 }
 
 /// Input of the search for lost offsets.

@@ -5,9 +5,9 @@
 
 use crate::compare::SAME_FLAGS;
 use crate::tables::ANEW;
+use hourly::decode_rules::described;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
-use hourly::rules::described;
 use hourly::state;
 use hourly::whereabouts::bucket_of;
 use service::Failure;

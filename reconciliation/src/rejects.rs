@@ -2,7 +2,7 @@
 //! has, and which are no ticks by the flags of this comparison. Nothing will ever come of them.
 
 use crate::archive::{Archive, Archived};
-use crate::lost::Holes;
+use crate::lost::{Holes, Lost};
 use crate::stop::stopped_comparing;
 use common::decode::DecodedTick;
 use common::{Reason, Reject};
@@ -43,6 +43,17 @@ impl Asked {
         let is_within = |(of, holes): &(i32, Runs)| *of == partition && holes.contains(offset);
         self.ticks.get(&partition).is_some_and(|ticks| ticks.contains(offset))
             || self.holes.iter().any(is_within)
+    }
+}
+
+impl Lost {
+    /// Forgets offsets that are accounted for after all: the archive has their lines, which are no
+    /// ticks.
+    pub(crate) fn explain(&mut self, lines: &NonTicks) {
+        for ((_, partition), offsets) in &mut self.unaccounted {
+            *offsets = std::mem::take(offsets).without(&lines.of(*partition));
+        }
+        self.unaccounted.retain(|_, offsets| !offsets.is_empty());
     }
 }
 
@@ -107,8 +118,8 @@ pub fn missing(realtime: &Holdings, archive: &Holdings, expired: &OffsetsByHour)
 }
 
 impl Archive {
-    /// Looks for lines at some places, and in some holes, among those that are no ticks. What is no longer there as it
-    /// was is left out.
+    /// Looks for lines at some places, and in some holes, among those that are no ticks. What is no
+    /// longer there as it was is left out.
     ///
     /// # Errors
     /// Where the store fails, or the run is stopped.

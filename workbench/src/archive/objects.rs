@@ -71,8 +71,8 @@ impl OpenObjects {
 }
 
 impl Naming {
-    /// `<folder>/<topic>/yyyy-MM-dd-HH/<topic>+<partition>+<start offset>.json`, in UTC. `hour` counts
-    /// from the epoch.
+    /// `<folder>/<topic>/yyyy-MM-dd-HH/<topic>+<partition>+<start offset>.json`, in UTC. `hour`
+    /// counts from the epoch.
     fn key(&self, partition: i32, hour: i64, start_offset: i64) -> String {
         let Self { folder, topic, gzip } = self;
         let slash = if folder.is_empty() { "" } else { "/" };

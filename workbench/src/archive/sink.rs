@@ -412,8 +412,8 @@ impl Sink {
     }
 }
 
-/// Whether a commit's words are the id of another topic. Kafka's ids have 22 characters; a real sink
-/// commits no words.
+/// Whether a commit's words are the id of another topic. Kafka's ids have 22 characters; a real
+/// sink commits no words.
 fn is_of_another(words: &str, topic_id: &str) -> bool {
     const ID_LENGTH: usize = 22;
     words.len() == ID_LENGTH && !topic_id.is_empty() && words != topic_id

@@ -80,13 +80,12 @@ fn the_imports_of_a_file_are_one_block() {
         path.extension().is_some_and(|end| end == "rs") && !path.iter().any(is_left_out)
     }) {
         let text = fs::read_to_string(&path).unwrap();
-        if text.contains(";\n\nuse ") {
-            let lines = text.split(";\n\nuse ").next().unwrap().lines();
-            let is_import = lines.last().is_some_and(|line| {
-                line.starts_with("use ") || line.starts_with('}') || line.starts_with("    ")
-            });
-            cut.extend(is_import.then_some(path));
-        }
+        let is_cut = text.match_indices(";\n\nuse ").any(|(end, _)| {
+            // What stands before the blank line: an import that is not public, or something else.
+            let begin = text[..end].rfind("\nuse ").map_or(0, |at| at + 1);
+            text[begin..].starts_with("use ") && !text[begin..end].contains(';')
+        });
+        cut.extend(is_cut.then_some(path));
     }
     assert_eq!(cut, Vec::<PathBuf>::new());
 }
