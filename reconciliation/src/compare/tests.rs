@@ -504,7 +504,7 @@ fn an_offset_of_an_archived_line_that_is_no_tick_is_accounted_for() {
     let mut lost = unaccounted(5..9);
     lost.explain(&lines);
     let left: Vec<_> = lost.unaccounted.values().flat_map(Runs::iter).collect();
-    assert_eq!(left, [7..9]);
+    assert!(left.iter().cloned().eq(std::iter::once(7..9)), "{left:?}");
     let mut lost = unaccounted(5..7);
     lost.explain(&lines);
     let case = Case { lost, ..Case::default() };
