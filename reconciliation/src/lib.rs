@@ -2,7 +2,7 @@
 //!
 //! [`hourly::holdings`] has what one side holds in a form that can be compared: sets of offsets,
 //! and checksums of neighbouring offsets. [`archive`] and [`tables`] read the two sides of each
-//! [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on neither, and [`compare`]
+//! [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on neither, and [`mod@compare`]
 //! compares a partition. [`verification`] goes through the hours: [`reading`] fills a [`hour_span`]
 //! of them, [`strays`] compares the tables that follow from the ticks, and [`hour`] compares an
 //! hour. [`bars`] has what minute and hour bars must be, and [`repair`] makes them so. [`report`]

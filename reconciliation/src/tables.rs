@@ -421,7 +421,7 @@ pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<NamedS
     Ok(named)
 }
 
-/// As [`differing`], of the symbols in a range.
+/// As [`find_differing`], of the symbols in a range.
 async fn find_differing_of_part(
     connection: &mut PgConnection,
     hour: Hour,

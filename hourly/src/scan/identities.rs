@@ -1,5 +1,5 @@
-//! [`identities()`]: what an object says of some records, for comparing it with what others say of
-//! them.
+//! [`read_identities`]: what an object says of some records, for comparing it with what others say
+//! of them.
 
 use super::{Line, LinePosition, ScanError, ScanOptions, Visitor, place_of, visit};
 use crate::checksum::{Checksum, TickContent};
