@@ -514,19 +514,9 @@ mod tests {
     const AT: i64 = 1_748_869_200_000;
 
     fn limited(max_bars: usize, hour_weight: usize) -> ScanOptions {
-        ScanOptions {
-            compressed_name: false,
-            origin: Origin { partition: 0, start_offset: 0 },
-            topic: "t".into(),
-            csv: None,
-            rules: Arc::default(),
-            stored_at: Timestamp::from_micros(AT * 1000),
-            max_bars,
-            hour_weight,
-            max_without_tick: u64::MAX,
-            max_unpacked: u64::MAX,
-            exclude: None,
-        }
+        let stored_at = Timestamp::from_micros(AT * 1000);
+        let options = ScanOptions::unlimited(Origin { partition: 0, start_offset: 0 }, stored_at);
+        ScanOptions { max_bars, hour_weight, ..options }
     }
 
     #[test]

@@ -88,15 +88,11 @@ impl Losses {
         db: &mut BatchDb,
         plan: &HourPlan,
     ) -> Result<Vec<(Hour, String)>, Failure> {
-        let covered = match self.allow_shrink {
-            true => covered::hours(db, &plan.window).await?,
-            false => BTreeSet::new(),
-        };
-        let asked: Vec<Hour> = match self.allow_shrink {
-            true => {
-                Hour::each(plan.window.clone()).filter(|hour| !covered.contains(hour)).collect()
-            }
-            false => self.touched.range(plan.window.clone()).copied().collect(),
+        let asked: Vec<Hour> = if self.allow_shrink {
+            let covered = covered::hours(db, &plan.window).await?;
+            Hour::each(plan.window.clone()).filter(|hour| !covered.contains(hour)).collect()
+        } else {
+            self.touched.range(plan.window.clone()).copied().collect()
         };
         let mut found = Vec::new();
         for hour in asked {
@@ -121,8 +117,7 @@ impl Losses {
     }
 
     /// `left`: the ticks of the objects that it would be made of, without what is new.
-    /// `is_emptied`:
-    /// one of them would lose all of its ticks.
+    /// `is_emptied`: one of them would lose all of its ticks.
     fn describe(&self, known: &Computed, left: u64, is_emptied: bool) -> Option<String> {
         let out = known.ticks.saturating_sub(left);
         if out == 0 {

@@ -64,19 +64,9 @@ fn some_cuts() -> impl Strategy<Value = Vec<(i32, usize, usize)>> {
 }
 
 fn options(exclude: Option<Exclusions>) -> ScanOptions {
-    ScanOptions {
-        compressed_name: false,
-        origin: Origin { partition: 0, start_offset: 0 },
-        topic: "t".into(),
-        csv: None,
-        rules: Arc::default(),
-        stored_at: Timestamp::from_micros(START * 1000 + Timestamp::DAY),
-        max_bars: usize::MAX,
-        hour_weight: 0,
-        max_without_tick: u64::MAX,
-        max_unpacked: u64::MAX,
-        exclude: exclude.map(Arc::new),
-    }
+    let stored_at = Timestamp::from_micros(START * 1000 + Timestamp::DAY);
+    let options = ScanOptions::unlimited(Origin { partition: 0, start_offset: 0 }, stored_at);
+    ScanOptions { exclude: exclude.map(Arc::new), ..options }
 }
 
 fn scanned(text: &str, exclude: Option<Exclusions>) -> Scan {

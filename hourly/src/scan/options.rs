@@ -37,6 +37,26 @@ pub struct ScanOptions {
     pub exclude: Option<Arc<Exclusions>>,
 }
 
+#[cfg(test)]
+impl ScanOptions {
+    /// Those of an object without limits, for tests.
+    pub(crate) fn unlimited(origin: Origin, stored_at: Timestamp) -> Self {
+        Self {
+            compressed_name: false,
+            origin,
+            topic: "t".into(),
+            csv: None,
+            rules: Arc::default(),
+            stored_at,
+            max_bars: usize::MAX,
+            hour_weight: 0,
+            max_without_tick: u64::MAX,
+            max_unpacked: u64::MAX,
+            exclude: None,
+        }
+    }
+}
+
 /// How many lines without a tick an object of `size` bytes may hold: what a sink writes does not
 /// pack into less than a byte a line, but for some that are alike.
 #[must_use]

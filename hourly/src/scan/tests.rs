@@ -14,19 +14,8 @@ use std::sync::Arc;
 const AT: i64 = 1_748_869_200_000;
 
 pub(super) fn options() -> ScanOptions {
-    ScanOptions {
-        compressed_name: false,
-        origin: Origin { partition: 3, start_offset: 100 },
-        topic: "t".into(),
-        rules: Arc::default(),
-        csv: None,
-        stored_at: Timestamp::from_micros((AT + 60_000) * 1000),
-        max_bars: usize::MAX,
-        hour_weight: 0,
-        max_without_tick: u64::MAX,
-        max_unpacked: u64::MAX,
-        exclude: None,
-    }
+    let stored_at = Timestamp::from_micros((AT + 60_000) * 1000);
+    ScanOptions::unlimited(Origin { partition: 3, start_offset: 100 }, stored_at)
 }
 
 fn line(symbol: &str, millis: i64, close: &str) -> String {

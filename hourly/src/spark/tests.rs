@@ -9,19 +9,9 @@ use common::timestamp::{EpochUnit, TimeRules};
 use std::sync::Arc;
 
 fn options() -> ScanOptions {
-    ScanOptions {
-        compressed_name: false,
-        origin: Origin { partition: 0, start_offset: 0 },
-        topic: "stock_prices".into(),
-        rules: Arc::new(Rules::default()),
-        csv: None,
-        stored_at: Timestamp::from_micros(1_749_218_405_000_000),
-        max_bars: usize::MAX,
-        hour_weight: 0,
-        max_without_tick: u64::MAX,
-        max_unpacked: u64::MAX,
-        exclude: None,
-    }
+    let stored_at = Timestamp::from_micros(1_749_218_405_000_000);
+    let options = ScanOptions::unlimited(Origin { partition: 0, start_offset: 0 }, stored_at);
+    ScanOptions { topic: "stock_prices".into(), ..options }
 }
 
 fn layout(line: &str) -> Option<LineLayout> {
